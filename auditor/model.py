@@ -1,0 +1,195 @@
+"""The vocabulary that crosses layers: machines, findings, verdicts, a run. No I/O, no SDK types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Platform(StrEnum):
+    """The operating system family of a machine."""
+
+    WINDOWS = "windows"
+    LINUX = "linux"
+    UNKNOWN = "unknown"
+
+
+class Plane(StrEnum):
+    """Where a fact is read; a check names the planes it needs, and only those are collected."""
+
+    INVENTORY = "inventory"
+    INSTANCE_VIEW = "instance-view"
+    BACKUP = "backup"
+    JOBS = "jobs"
+    GUEST = "guest"
+
+
+class Status(StrEnum):
+    """What one check found on one machine."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+    UNKNOWN = "unknown"
+
+
+class Severity(StrEnum):
+    """How much a failed check weighs; the rule set decides, so that users can change it."""
+
+    BLOCKER = "blocker"
+    DEGRADED = "degraded"
+    INFO = "info"
+
+
+class Verdict(StrEnum):
+    """The judgement on one machine, best first."""
+
+    READY = "ready"
+    AT_RISK = "at-risk"
+    UNKNOWN = "unknown"
+    NOT_READY = "not-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a guest is reached; the key is a path, a password is never held here."""
+
+    address: str
+    port: int | None = None
+    user: str | None = None
+    key: str | None = None
+    transport: str = "ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine to audit.
+
+    `id` is the lower-cased ARM resource id, or `host/<name>` for a machine from a hosts file.
+    `subscription` and `resource_group` are empty outside Azure.
+    """
+
+    id: str
+    name: str
+    platform: Platform
+    source: str
+    location: str = ""
+    subscription: str = ""
+    resource_group: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    connection: Connection | None = None
+
+    @property
+    def in_azure(self) -> bool:
+        """Whether Azure Resource Manager knows this machine."""
+        return self.id.startswith("/subscriptions/")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observation behind a finding: where it was read, when, and what stood there."""
+
+    plane: Plane
+    source: str
+    observed_at: datetime | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check returns; made by `passed`, `warned`, `failed`, `skipped`, `unknown` in `plugin`."""
+
+    status: Status
+    summary: str
+    reason: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    remediation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An outcome with the check that gave it and the severity that the rule set gives the check."""
+
+    check: str
+    title: str
+    status: Status
+    severity: Severity
+    summary: str
+    reason: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    remediation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineResult:
+    """A machine with its verdict and one finding per check."""
+
+    machine: Machine
+    power_state: str | None
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Something that the run set out to read and could not: which scope, which plane, why."""
+
+    scope: str
+    plane: Plane
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A machine that was expected and has no findings."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the run saw of what it should have seen."""
+
+    expected: int
+    audited: int
+    lost: tuple[Lost, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing expected is missing."""
+        return not self.lost and not self.limits and self.expected == self.audited
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRun:
+    """One audit, ready to be rendered.
+
+    `summary` holds counts by verdict and by status, in the order of the enums.
+    """
+
+    id: str
+    started_at: datetime
+    finished_at: datetime
+    cloud: str
+    rule_set: str
+    scope: Mapping[str, tuple[str, ...]]
+    coverage: Coverage
+    machines: tuple[MachineResult, ...]
+
+    def verdicts(self) -> dict[Verdict, int]:
+        """Machines per verdict, zeros included."""
+        counts = dict.fromkeys(Verdict, 0)
+        for result in self.machines:
+            counts[result.verdict] += 1
+        return counts
+
+    def findings(self) -> dict[Status, int]:
+        """Findings per status, zeros included."""
+        counts = dict.fromkeys(Status, 0)
+        for result in self.machines:
+            for finding in result.findings:
+                counts[finding.status] += 1
+        return counts
