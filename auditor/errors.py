@@ -1,18 +1,18 @@
 """The exception tree: what went wrong decides what the program does then.
 
-    AuditorError
-    +-- UsageError               exit 2: a request the program cannot understand
-    |   +-- SettingsError          an option, variable or settings file
-    |   +-- InventoryFileError     a hosts file
-    |   +-- RuleSetError           a rule-set file
-    +-- PluginError              exit 2: a check, remediation or renderer that cannot be loaded
-    +-- SourceError              one scope could not be read: recorded in the coverage, the run goes on
-    |   +-- AuthenticationError    exit 2 when it hits the very first call: nobody is signed in
-    |   +-- PermissionMissing      403: the identity may not read this scope
-    |   +-- NotFound               404: the thing is gone
-    |   +-- Throttled              429 for longer than the run was allowed to wait
-    |   +-- HostError              a guest could not be reached or asked
-    +-- FactUnavailable          raised by `known()`: the engine reports UNKNOWN with the reason
+AuditorError
++-- UsageError               exit 2: a request the program cannot understand
+|   +-- SettingsError          an option, variable or settings file
+|   +-- InventoryFileError     a hosts file
+|   +-- RuleSetError           a rule-set file
++-- PluginError              exit 2: a check, remediation or renderer that cannot be loaded
++-- SourceError              one scope could not be read: recorded in the coverage, the run goes on
+|   +-- AuthenticationError    exit 2 when it hits the very first call: nobody is signed in
+|   +-- PermissionMissing      403: the identity may not read this scope
+|   +-- NotFound               404: the thing is gone
+|   +-- Throttled              429 for longer than the run was allowed to wait
+|   +-- HostError              a guest could not be reached or asked
++-- FactUnavailable          raised by `known()`: the engine reports UNKNOWN with the reason
 """
 
 

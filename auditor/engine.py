@@ -1,0 +1,182 @@
+"""Machines times checks: collect the planes that the checks need, in bounded parallel, and judge."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from auditor.errors import PluginError
+from auditor.facts import (
+    NOT_COLLECTED,
+    OUTSIDE_AZURE,
+    Backup,
+    Facts,
+    Guest,
+    InstanceView,
+    Jobs,
+    Unseen,
+    VmModel,
+)
+from auditor.judge import judge
+from auditor.model import AuditRun, Coverage, Limit, Lost, Machine, MachineResult, Plane
+from auditor.plugin import Check
+from auditor.rules import Rules
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 64
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The machines to audit, what the list said of each, and what could not be listed."""
+
+    machines: tuple[Machine, ...]
+    models: Mapping[str, VmModel] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
+    lost: tuple[Lost, ...] = ()
+
+
+class ControlPlane(Protocol):
+    """Azure, as the engine sees it: every answer is a fact or `Unseen`."""
+
+    async def instance_view(self, machine: Machine) -> InstanceView | Unseen:
+        """The run-time view of one VM."""
+
+    async def read_vaults(self, machines: Sequence[Machine], *, jobs: bool) -> tuple[Limit, ...]:
+        """Read every visible vault once, before `backup` and `jobs` are asked; returns the gaps."""
+
+    def backup(self, machine: Machine) -> Backup | Unseen:
+        """What the vaults say of one VM."""
+
+    def jobs(self, machine: Machine) -> Jobs | Unseen:
+        """The backup jobs of one VM."""
+
+
+class GuestPlane(Protocol):
+    """The guests, asked one by one."""
+
+    async def probe(self, machine: Machine) -> Guest | Unseen:
+        """Ask one guest, within its deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Everything that one audit needs; `run()` does it."""
+
+    checks: Sequence[Check]
+    rules: Rules
+    control: ControlPlane | None
+    guests: GuestPlane | None
+    cloud: str
+    scope: Mapping[str, tuple[str, ...]]
+    workers: int = WORKERS
+    progress: Progress = lambda done, total: None
+
+    @property
+    def planes(self) -> frozenset[Plane]:
+        """The planes that the chosen checks need."""
+        return frozenset[Plane]().union(*(check.planes for check in self.checks))
+
+    async def run(self, inventory: Inventory) -> AuditRun:
+        """Audit every machine of the inventory; raises `PluginError` when there is no check."""
+        if not self.checks:
+            raise PluginError("no check is left to run; see `auditor checks`")
+        started = datetime.now(UTC)
+        vault_limits = await self._read_vaults(inventory.machines)
+        results, limits = await self._results(inventory)
+        return AuditRun(
+            id=str(uuid.uuid4()),
+            started_at=started,
+            finished_at=datetime.now(UTC),
+            cloud=self.cloud,
+            rule_set=self.rules.name,
+            scope=self.scope,
+            coverage=Coverage(
+                expected=len(inventory.machines) + len(inventory.lost),
+                audited=len(results),
+                lost=inventory.lost,
+                limits=(*inventory.limits, *vault_limits, *limits),
+            ),
+            machines=results,
+        )
+
+    async def _read_vaults(self, machines: Sequence[Machine]) -> tuple[Limit, ...]:
+        azure = [machine for machine in machines if machine.in_azure]
+        if not azure or self.control is None or not self.planes & {Plane.BACKUP, Plane.JOBS}:
+            return ()
+        return await self.control.read_vaults(azure, jobs=Plane.JOBS in self.planes)
+
+    async def _results(self, inventory: Inventory) -> tuple[tuple[MachineResult, ...], list[Limit]]:
+        total = len(inventory.machines)
+        results: list[tuple[int, MachineResult]] = []
+        limits: list[Limit] = []
+        queue = iter(enumerate(inventory.machines))
+
+        async def worker() -> None:
+            for index, machine in queue:
+                facts = await self._collect(machine, inventory.models.get(machine.id))
+                limits.extend(_limits(facts))
+                results.append((index, judge(facts, self.checks, self.rules)))
+                self.progress(len(results), total)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.workers, total)):
+                group.create_task(worker())
+        return tuple(result for _, result in sorted(results, key=lambda pair: pair[0])), limits
+
+    async def _collect(self, machine: Machine, model: VmModel | None) -> Facts:
+        instance, guest = await asyncio.gather(self._instance(machine), self._guest(machine))
+        return Facts(
+            machine=machine,
+            now=datetime.now(UTC),
+            model=model or OUTSIDE_AZURE,
+            instance=instance,
+            backup=self._backup(machine),
+            jobs=self._jobs(machine),
+            guest=guest,
+        )
+
+    async def _instance(self, machine: Machine) -> InstanceView | Unseen:
+        if self.control is None or not machine.in_azure:
+            return OUTSIDE_AZURE
+        if Plane.INSTANCE_VIEW not in self.planes:
+            return NOT_COLLECTED
+        return await _contained(machine, self.control.instance_view(machine))
+
+    def _backup(self, machine: Machine) -> Backup | Unseen:
+        if self.control is None or not machine.in_azure:
+            return OUTSIDE_AZURE
+        return self.control.backup(machine) if Plane.BACKUP in self.planes else NOT_COLLECTED
+
+    def _jobs(self, machine: Machine) -> Jobs | Unseen:
+        if self.control is None or not machine.in_azure:
+            return OUTSIDE_AZURE
+        return self.control.jobs(machine) if Plane.JOBS in self.planes else NOT_COLLECTED
+
+    async def _guest(self, machine: Machine) -> Guest | Unseen:
+        if Plane.GUEST not in self.planes:
+            return NOT_COLLECTED
+        if self.guests is None or machine.connection is None:
+            return Unseen("no guest connection is configured for this machine", expected=False)
+        return await _contained(machine, self.guests.probe(machine))
+
+
+async def _contained(machine: Machine, answer: Awaitable[T | Unseen]) -> T | Unseen:
+    try:
+        return await answer
+    except Exception as error:  # one machine's collector may break; the others go on
+        logger.exception("a collector broke on %s", machine.id)
+        return Unseen(f"the collector broke: {type(error).__name__}")
+
+
+def _limits(facts: Facts) -> Iterator[Limit]:
+    for plane, fact in ((Plane.INSTANCE_VIEW, facts.instance), (Plane.GUEST, facts.guest)):
+        if isinstance(fact, Unseen) and fact.expected:
+            yield Limit(facts.machine.id, plane, fact.reason)

@@ -1,0 +1,137 @@
+"""What a plugin needs: the decorators, the outcomes, and the loader by entry points."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+from auditor.errors import PluginError
+from auditor.facts import Facts
+from auditor.model import AuditRun, Evidence, Outcome, Plane, Severity, Status
+from auditor.rules import Rules
+
+CheckFunction = Callable[[Facts, Rules], Outcome]
+RenderFunction = Callable[[AuditRun], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The prose of a check: shown by `auditor checks show` and in the docs."""
+
+    what: str
+    why: str
+    evidence: str
+    repair: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A named pure function over facts; `planes` are collected for it, no others."""
+
+    id: str
+    title: str
+    planes: frozenset[Plane]
+    severity: Severity
+    explanation: Explanation
+    run: CheckFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Turns a run into the bytes of one file, in chunks, so that a large run need not fit twice."""
+
+    id: str
+    suffix: str
+    render: RenderFunction
+
+
+def check(
+    id: str,
+    *,
+    title: str,
+    planes: Iterable[Plane],
+    explanation: Explanation,
+    severity: Severity = Severity.BLOCKER,
+) -> Callable[[CheckFunction], Check]:
+    """Make a check of a function; `severity` counts only where the rule set names none."""
+    return lambda run: Check(id, title, frozenset(planes), severity, explanation, run)
+
+
+def renderer(id: str, *, suffix: str) -> Callable[[RenderFunction], Renderer]:
+    """Make a renderer of a function; `suffix` is the file's, with the dot."""
+    return lambda render: Renderer(id, suffix, render)
+
+
+def passed(summary: str, *evidence: Evidence) -> Outcome:
+    """The check holds."""
+    return Outcome(Status.PASS, summary, evidence=evidence)
+
+
+def warned(summary: str, *evidence: Evidence, remediation: str | None = None) -> Outcome:
+    """The check holds for now, and soon may not."""
+    return Outcome(Status.WARN, summary, evidence=evidence, remediation=remediation)
+
+
+def failed(summary: str, *evidence: Evidence, remediation: str | None = None) -> Outcome:
+    """The check does not hold; `remediation` is the next step in one sentence."""
+    return Outcome(Status.FAIL, summary, evidence=evidence, remediation=remediation)
+
+
+def skipped(reason: str, *evidence: Evidence) -> Outcome:
+    """The check does not apply to this machine."""
+    return Outcome(Status.SKIP, "not applicable", reason=reason, evidence=evidence)
+
+
+def unknown(reason: str, *evidence: Evidence, remediation: str | None = None) -> Outcome:
+    """The check applies and could not be judged."""
+    return Outcome(
+        Status.UNKNOWN, "could not be judged", reason=reason, evidence=evidence, remediation=remediation
+    )
+
+
+P = TypeVar("P", Check, Renderer)
+
+
+def load_checks() -> tuple[Check, ...]:
+    """Every installed check, ours first; raises `PluginError` when there is none."""
+    return _load("auditor.checks", Check)
+
+
+def load_renderers() -> tuple[Renderer, ...]:
+    """Every installed renderer, ours first; raises `PluginError` when there is none."""
+    return _load("auditor.renderers", Renderer)
+
+
+def _load(group: str, kind: type[P]) -> tuple[P, ...]:
+    found = sorted(entry_points(group=group), key=lambda point: (point.name != "builtin", point.name))
+    plugins = [plugin for point in found for plugin in _plugins_of(point, kind)]
+    if not plugins:
+        raise PluginError(
+            f"no plugin found for {group}: the auditor is not installed; run `pip install -e .` in the checkout"
+        )
+    _refuse_duplicates(group, plugins)
+    return tuple(plugins)
+
+
+def _plugins_of(point: EntryPoint, kind: type[P]) -> Sequence[P]:
+    try:
+        plugins = tuple(point.load())
+    except Exception as error:
+        raise PluginError(
+            f"plugin {point.group}:{point.name} ({point.value}) cannot be loaded: {error}"
+        ) from error
+    for plugin in plugins:
+        if not isinstance(plugin, kind):
+            raise PluginError(
+                f"plugin {point.group}:{point.name} ({point.value}) holds {plugin!r}, not a {kind.__name__}"
+            )
+    return plugins
+
+
+def _refuse_duplicates(group: str, plugins: Sequence[P]) -> None:
+    seen: set[str] = set()
+    for plugin in plugins:
+        if plugin.id in seen:
+            raise PluginError(f"two plugins of {group} are called {plugin.id!r}; uninstall one")
+        seen.add(plugin.id)

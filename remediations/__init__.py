@@ -1,0 +1,1 @@
+"""The remediations that come with the auditor."""
