@@ -77,7 +77,7 @@ class Audit:
     cloud: str
     scope: Mapping[str, tuple[str, ...]]
     workers: int = WORKERS
-    progress: Progress = lambda done, total: None
+    progress: Progress | None = None
 
     @property
     def planes(self) -> frozenset[Plane]:
@@ -124,7 +124,8 @@ class Audit:
                 facts = await self._collect(machine, inventory.models.get(machine.id))
                 limits.extend(_limits(facts))
                 results.append((index, judge(facts, self.checks, self.rules)))
-                self.progress(len(results), total)
+                if self.progress is not None:
+                    self.progress(len(results), total)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.workers, total)):

@@ -271,17 +271,17 @@ class Guest:
     os_version: str | None = None
     kernel: str | None = None
     hostname: str | None = None
-    agent: GuestAgent | None | Unseen = None
-    extensions_enabled: bool | None | Unseen = None
-    auto_update: bool | None | Unseen = None
+    agent: GuestAgent | Unseen | None = None
+    extensions_enabled: bool | Unseen | None = None
+    auto_update: bool | Unseen | None = None
     snapshot_extension: tuple[str, ...] | Unseen = ()
     wire_server: tuple[Attempt, ...] | Unseen = ()
     imds: Attempt | Unseen = field(default_factory=lambda: Unseen("not asked"))
-    vm_id: str | None | Unseen = None
-    on_azure_host: bool | None | Unseen = None
+    vm_id: str | Unseen | None = None
+    on_azure_host: bool | Unseen | None = None
     endpoints: tuple[Attempt, ...] | Unseen = ()
-    disk: Disk | None | Unseen = None
-    python: str | None | Unseen = None
+    disk: Disk | Unseen | None = None
+    python: str | Unseen | None = None
     proxies: tuple[tuple[str, str], ...] | Unseen = ()
     clock: datetime | None = None
 

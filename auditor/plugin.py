@@ -108,7 +108,7 @@ def _load(group: str, kind: type[P]) -> tuple[P, ...]:
     plugins = [plugin for point in found for plugin in _plugins_of(point, kind)]
     if not plugins:
         raise PluginError(
-            f"no plugin found for {group}: the auditor is not installed; run `pip install -e .` in the checkout"
+            f"no plugin found for {group}: the auditor is not installed; run `pip install -e .`"
         )
     _refuse_duplicates(group, plugins)
     return tuple(plugins)
