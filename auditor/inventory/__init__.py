@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where machines come from, and which of them a run is about."""
