@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from auditor.errors import PluginError
 from auditor.facts import (
+    AZURE_NOT_ASKED,
     NOT_COLLECTED,
     OUTSIDE_AZURE,
     Backup,
@@ -19,6 +20,7 @@ from auditor.facts import (
     Jobs,
     Unseen,
     VmModel,
+    identity_mismatch,
 )
 from auditor.judge import judge
 from auditor.model import AuditRun, Coverage, Limit, Lost, Machine, MachineResult, Plane
@@ -137,28 +139,28 @@ class Audit:
         return Facts(
             machine=machine,
             now=datetime.now(UTC),
-            model=model or OUTSIDE_AZURE,
+            model=model or _not_asked(machine),
             instance=instance,
             backup=self._backup(machine),
             jobs=self._jobs(machine),
-            guest=guest,
+            guest=_identified(guest, model),
         )
 
     async def _instance(self, machine: Machine) -> InstanceView | Unseen:
         if self.control is None or not machine.in_azure:
-            return OUTSIDE_AZURE
+            return _not_asked(machine)
         if Plane.INSTANCE_VIEW not in self.planes:
             return NOT_COLLECTED
         return await _contained(machine, self.control.instance_view(machine))
 
     def _backup(self, machine: Machine) -> Backup | Unseen:
         if self.control is None or not machine.in_azure:
-            return OUTSIDE_AZURE
+            return _not_asked(machine)
         return self.control.backup(machine) if Plane.BACKUP in self.planes else NOT_COLLECTED
 
     def _jobs(self, machine: Machine) -> Jobs | Unseen:
         if self.control is None or not machine.in_azure:
-            return OUTSIDE_AZURE
+            return _not_asked(machine)
         return self.control.jobs(machine) if Plane.JOBS in self.planes else NOT_COLLECTED
 
     async def _guest(self, machine: Machine) -> Guest | Unseen:
@@ -167,6 +169,18 @@ class Audit:
         if self.guests is None or machine.connection is None:
             return Unseen("no guest connection is configured for this machine", expected=False)
         return await _contained(machine, self.guests.probe(machine))
+
+
+def _not_asked(machine: Machine) -> Unseen:
+    return AZURE_NOT_ASKED if machine.in_azure else OUTSIDE_AZURE
+
+
+def _identified(guest: Guest | Unseen, model: VmModel | None) -> Guest | Unseen:
+    """The guest, unless it shows that it is another VM: then nothing it said counts."""
+    if isinstance(guest, Unseen) or model is None:
+        return guest
+    mismatch = identity_mismatch(guest, model.vm_id)
+    return guest if mismatch is None else Unseen(mismatch)
 
 
 async def _contained(machine: Machine, answer: Awaitable[T | Unseen]) -> T | Unseen:

@@ -286,9 +286,18 @@ class Guest:
     clock: datetime | None = None
 
 
+def identity_mismatch(guest: Guest, vm_id: str | None) -> str | None:
+    """Why this guest cannot be the VM with that id, or None; an id not seen proves nothing."""
+    seen = guest.vm_id
+    if not isinstance(seen, str) or vm_id is None or seen.lower() == vm_id.lower():
+        return None
+    return f"identity mismatch: the guest says it is VM {seen}, Azure says {vm_id}; nothing it said is used"
+
+
 # ---- all of it ---------------------------------------------------------------------------------
 
 OUTSIDE_AZURE = Unseen("not an Azure machine", expected=False)
+AZURE_NOT_ASKED = Unseen("Azure was not asked in this run", expected=False)
 NOT_COLLECTED = Unseen("not collected: no chosen check needs it", expected=False)
 
 

@@ -1,6 +1,61 @@
 """The command line: options become objects, objects become output."""
 
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from auditor import __version__
+from auditor.cli import audit, demo, simulate
+from auditor.cli.checks import checks_app, rules_app
+from auditor.cli.config import config_app
+from auditor.cli.terminal import plain
+from auditor.errors import AuditorError
+from auditor.exits import Exit
+
+logger = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="auditor",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Find out which machines Azure Backup can protect, which it cannot, and why.",
+)
+app.command("audit")(audit.audit)
+app.command("inventory")(audit.inventory)
+app.add_typer(checks_app, name="checks")
+app.add_typer(rules_app, name="rules")
+app.add_typer(config_app, name="config")
+app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"auditor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    """Find out which machines Azure Backup can protect, which it cannot, and why."""
+
 
 def main() -> None:
-    """Run the command line."""
-    raise SystemExit("not built yet")
+    """Run the command line; the one place where an error becomes an exit code."""
+    try:
+        app()
+    except AuditorError as error:
+        typer.echo(f"error: {plain(str(error))}", err=True)
+        sys.exit(Exit.USAGE)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing was written", err=True)
+        sys.exit(130)
+    except Exception:
+        logger.exception("internal error; please report it with this log")
+        sys.exit(Exit.INTERNAL)

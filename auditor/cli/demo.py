@@ -1,0 +1,73 @@
+"""`auditor demo`: the main job against a simulated estate, checked against what was seeded."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from auditor import run as runs
+from auditor.cli.audit import choose_renderers
+from auditor.cli.terminal import Progress, plain, print_summary
+from auditor.errors import SettingsError
+from auditor.exits import Exit
+from auditor.model import AuditRun, Verdict
+from auditor.output import write_reports
+from auditor.plugin import load_checks
+from auditor.settings import Settings, resolve, settings
+
+
+def demo(
+    vms: Annotated[int, typer.Option(min=1, help="Simulated VMs")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the estate")] = 1,
+    output: Annotated[Path, typer.Option(help="Folder for the reports", metavar="DIR")] = Path("out"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the comparison")] = False,
+) -> None:
+    """Audit a simulated estate and compare the verdicts with the faults that were seeded."""
+    try:
+        from auditor.simulator.guests import SshGuests  # noqa: PLC0415 - an optional extra
+        from auditor.simulator.server import EstateServer, build_estate  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"the demo needs its extra: pip install 'fleet-auditor[demo]' ({error})"
+        ) from error
+    estate = build_estate(vms, seed)
+    with ExitStack() as stack:
+        server = stack.enter_context(EstateServer(estate))
+        guests = stack.enter_context(SshGuests())
+        os.environ.update(server.credentials())
+        wanted = _settings(server.url, server.ca_pem, guests.hosts_file, guests.known_hosts, output)
+        request = runs.Request.prepare(wanted, load_checks())
+        with Progress(quiet=quiet) as progress:
+            run = asyncio.run(runs.audit(request, progress.update))
+    paths = write_reports(run, choose_renderers(wanted.format), output)
+    console = Console(soft_wrap=True)
+    if not quiet:
+        print_summary(run, console, paths)
+    right = [_compare(run, estate.verdicts(), "verdicts", console)]
+    right.append(_compare(run, guests.verdicts(), "guest verdicts", console))
+    raise typer.Exit(Exit.OK if all(right) else Exit.INTERNAL)
+
+
+def _settings(url: str, ca_pem: Path, hosts: Path, known_hosts: Path, output: Path) -> Settings:
+    given = {
+        "cloud": url,
+        "ca_bundle": str(ca_pem),
+        "inventory": [str(hosts)],
+        "known_hosts": str(known_hosts),
+        "output": str(output),
+    }
+    return settings(resolve(given, environment={}, read_file=False))
+
+
+def _compare(run: AuditRun, seeded: Mapping[str, Verdict], noun: str, console: Console) -> bool:
+    found = {result.machine.id: result.verdict for result in run.machines}
+    wrong = {id: verdict for id, verdict in seeded.items() if found.get(id) is not verdict}
+    console.print(f"{len(seeded) - len(wrong)} of {len(seeded)} {noun} as seeded")
+    for id, verdict in wrong.items():
+        console.print(f"  {plain(id)}: seeded {verdict}, found {found.get(id, 'nothing')}")
+    return not wrong

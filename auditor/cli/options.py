@@ -1,0 +1,79 @@
+"""Options shared by commands: the settings' table becomes a command's parameters."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from auditor import log
+from auditor.settings import OPTIONS, Option, Value, resolve
+
+_LOGGING = ("config", "log_file", "quiet", "verbose")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user gave a command: the resolved settings, and whether to keep quiet."""
+
+    values: Mapping[str, Value]
+    quiet: bool
+
+
+def with_settings(command: Callable[[Given], None]) -> Callable[..., None]:
+    """Give a command every option of the settings' table, plus --config and the logging options."""
+
+    @wraps(command)
+    def wrapper(**arguments: Any) -> None:
+        common = {name: arguments.pop(name) for name in _LOGGING}
+        log.configure(verbose=common["verbose"], quiet=common["quiet"], log_file=common["log_file"])
+        command(Given(resolve(arguments, file=common["config"]), common["quiet"]))
+
+    parameters = [_parameter(option) for option in OPTIONS] + _common_parameters()
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    kind: Any = list[str] | None if option.many else str | None
+    flags = [option.flag]
+    if option.name == "azure":
+        kind, flags = bool | None, ["--azure/--no-azure"]
+    info = typer.Option(
+        *flags,
+        help=f"{option.help} [env: {option.variable}]",
+        metavar=None if option.name == "azure" else option.metavar,
+        show_default=False,
+        rich_help_panel=option.panel,
+    )
+    return _keyword(option.name, Annotated[kind, info], None)
+
+
+def _common_parameters() -> list[inspect.Parameter]:
+    path = Path | None
+    return [
+        _keyword(
+            "config",
+            Annotated[path, typer.Option(help="Settings file [env: AUDITOR_CONFIG]", metavar="FILE")],
+            None,
+        ),
+        _keyword(
+            "log_file",
+            Annotated[path, typer.Option(help="Write a log as JSON lines", metavar="FILE")],
+            None,
+        ),
+        _keyword("quiet", Annotated[bool, typer.Option("--quiet", "-q", help="Errors only")], False),
+        _keyword(
+            "verbose",
+            Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more")],
+            0,
+        ),
+    ]
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
