@@ -5,6 +5,7 @@ help texts and `auditor config show` are all made from it.
 """
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -33,16 +34,25 @@ def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser()
 
 
+def _number(value: Any) -> float:
+    """The value as a finite number, 0 where it is none."""
+    try:
+        number = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
 def _count(value: Any) -> int:
-    number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else 0
-    if number < 1:
+    number = _number(value)
+    if number < 1 or number != int(number):
         raise ValueError("must be a whole number of 1 or more")
-    return number
+    return int(number)
 
 
 def _seconds(value: Any) -> float:
-    number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
-    if not 0 < number < float("inf"):
+    number = _number(value)
+    if number <= 0:
         raise ValueError("must be a number of seconds above 0")
     return number
 

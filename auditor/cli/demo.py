@@ -66,8 +66,8 @@ def _settings(url: str, ca_pem: Path, hosts: Path, known_hosts: Path, output: Pa
 
 def _compare(run: AuditRun, seeded: Mapping[str, Verdict], noun: str, console: Console) -> bool:
     found = {result.machine.id: result.verdict for result in run.machines}
-    wrong = {id: verdict for id, verdict in seeded.items() if found.get(id) is not verdict}
+    wrong = {key: verdict for key, verdict in seeded.items() if found.get(key) is not verdict}
     console.print(f"{len(seeded) - len(wrong)} of {len(seeded)} {noun} as seeded")
-    for id, verdict in wrong.items():
-        console.print(f"  {plain(id)}: seeded {verdict}, found {found.get(id, 'nothing')}")
+    for key, verdict in wrong.items():
+        console.print(f"  {plain(key)}: seeded {verdict}, found {found.get(key, 'nothing')}")
     return not wrong

@@ -1,0 +1,47 @@
+# Every target sets up what it needs; only Python 3.11+ with venv has to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.made-ready
+AZ := .venv-az
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-az lint format bench clean help
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
+
+demo: $(READY) ## Audit a simulated estate, write out/audit.html and out/audit.json
+	$(BIN)/auditor demo
+
+test: $(READY) ## Every test that needs no root
+	$(PYTEST) -n $(if $(WORKERS),$(WORKERS),auto) -m "not az" $(ARGS)
+
+test-az: $(READY) $(AZ)/.made-ready ## A real az against the simulator (installs azure-cli, 0.7 GB)
+	AUDITOR_AZ=$(CURDIR)/$(AZ)/bin/az AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m az $(ARGS)
+
+lint: $(READY) ## ruff, ruff format, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## The benchmarks of docs/performance.md
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(AZ) out build dist *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	touch $@
+
+$(AZ)/.made-ready: constraints-az.txt
+	$(PYTHON) -m venv $(AZ)
+	$(AZ)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-az.txt azure-cli
+	touch $@

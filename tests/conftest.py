@@ -1,0 +1,43 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def require_lane(name: str, present: bool) -> None:
+    """Skip where a real thing is missing; fail instead where AUDITOR_REQUIRE_LANES says so."""
+    if present:
+        return
+    if os.environ.get("AUDITOR_REQUIRE_LANES"):
+        pytest.fail(f"the {name} lane is required here and is not installed", pytrace=False)
+    pytest.skip(f"the {name} lane is not installed here")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No AUDITOR_ variable and no settings file of the person who runs the tests leaks in."""
+    keep = {"AUDITOR_REQUIRE_LANES", "AUDITOR_RECORDINGS", "AUDITOR_AZ"}
+    for name in set(os.environ) - keep:
+        if name.startswith("AUDITOR_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recorded ARM exchanges."""
+    folder = Path(os.environ.get("AUDITOR_RECORDINGS", ""))
+    require_lane("recordings", bool(os.environ.get("AUDITOR_RECORDINGS")) and folder.is_dir())
+    return folder
