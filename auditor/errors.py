@@ -5,6 +5,7 @@ AuditorError
 |   +-- SettingsError          an option, variable or settings file
 |   +-- InventoryFileError     a hosts file
 |   +-- RuleSetError           a rule-set file
+|   +-- OutputError            a report file that cannot be written
 +-- PluginError              exit 2: a check, remediation or renderer that cannot be loaded
 +-- SourceError              one scope could not be read: recorded in the coverage, the run goes on
 |   +-- AuthenticationError    exit 2 when it hits the very first call: nobody is signed in
@@ -34,6 +35,10 @@ class InventoryFileError(UsageError):
 
 class RuleSetError(UsageError):
     """A rule-set file cannot be read as one."""
+
+
+class OutputError(UsageError):
+    """A report file cannot be written; the other formats are."""
 
 
 class PluginError(AuditorError):
