@@ -1,0 +1,119 @@
+"""One machine and one vault while they are served: what changes, and the encoded form of what does not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from auditor.simulator.vaults import Job, Vault
+from auditor.simulator.vms import Vm, power_status
+from auditor.simulator.wire import Document, instant
+
+
+class VmState:
+    """One VM; its documents are encoded when first asked for."""
+
+    def __init__(self, vm: Vm) -> None:
+        self.vm = vm
+        self.power = vm.power
+        self.view: dict[str, Any] = vm.view
+        self.extensions: dict[str, dict[str, Any]] = {e["name"].lower(): e for e in vm.extensions}
+        self._encoded: dict[str, Document] = {}
+
+    def change(self, view: dict[str, Any]) -> None:
+        """Replace the instance view, or note that the extensions changed."""
+        self.view = view
+        self._encoded.clear()
+
+    def listed(self) -> bytes:
+        """The VM as lists have it: no instance view."""
+        return self._document("listed", lambda: self.vm.model).render()
+
+    def status_only(self) -> bytes:
+        """The VM as a list of run-time states has it: the power state and no agent."""
+        return self._document("status", self._status).render()
+
+    def instance_view(self, now: float) -> bytes:
+        """The bare instance view."""
+        return self._document("view", lambda: self.view).render(now)
+
+    def full(self, now: float, expand: bool) -> bytes:
+        """The VM as a GET has it: child resources only where there are extensions."""
+        return self._document("expanded" if expand else "plain", lambda: self._full(expand)).render(now)
+
+    def _document(self, name: str, make: Callable[[], dict[str, Any]]) -> Document:
+        document = self._encoded.get(name)
+        if document is None:
+            document = self._encoded[name] = Document(make())
+        return document
+
+    def _full(self, expand: bool) -> dict[str, Any]:
+        model = {**self.vm.model, "id": self.vm.id}
+        if expand:
+            model["properties"] = {**model["properties"], "instanceView": self.view}
+        if self.extensions:
+            model["resources"] = list(self.extensions.values())
+        return model
+
+    def _status(self) -> dict[str, Any]:
+        model = self.vm.model
+        properties = {
+            "vmId": model["properties"]["vmId"],
+            "provisioningState": model["properties"]["provisioningState"],
+            "instanceView": {"statuses": [power_status(self.power)]},
+        }
+        return {**{key: model[key] for key in ("name", "id", "type", "location")}, "properties": properties}
+
+
+class VaultState:
+    """One vault with its items, policies and jobs as they are now."""
+
+    def __init__(self, vault: Vault) -> None:
+        self.vault = vault
+        self.document = orjson.dumps(vault.document)
+        self.items: dict[str, dict[str, Any]] = {item["name"].lower(): item for item in vault.items}
+        self.jobs: list[Job] = list(vault.jobs)
+        self.refreshed = False
+        self._encoded: dict[str, Document] = {}
+        self._pending: list[tuple[Job, str]] = []
+
+    def put_item(self, item: dict[str, Any]) -> None:
+        """Add an item or replace the one of that name."""
+        name = item["name"].lower()
+        self.items[name] = item
+        self._encoded.pop(name, None)
+
+    def back_up(self, job: Job, item_name: str) -> None:
+        """Start a backup; the item changes when the job's time is over."""
+        self.jobs.insert(0, job)
+        self._pending.append((job, item_name))
+
+    def settle(self, now: float) -> None:
+        """Let the backups whose time is over change their items."""
+        for job, name in list(self._pending):
+            item = self.items.get(name)
+            if job.status_at(now) == "InProgress":
+                continue
+            self._pending.remove((job, name))
+            if item is not None:
+                self.put_item(_backed_up(item, now))
+
+    def encoded(self, item: dict[str, Any], now: float) -> bytes:
+        """An item as JSON."""
+        name = item["name"].lower()
+        document = self._encoded.get(name)
+        if document is None:
+            document = self._encoded[name] = Document(item)
+        return document.render(now)
+
+
+def _backed_up(item: dict[str, Any], now: float) -> dict[str, Any]:
+    moment = instant(now)
+    changed = {
+        "protectionState": "Protected",
+        "protectionStatus": "Healthy",
+        "lastBackupStatus": "Completed",
+        "lastBackupTime": moment,
+        "lastRecoveryPoint": moment,
+    }
+    return {**item, "properties": {**item["properties"], **changed}}
