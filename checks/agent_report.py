@@ -1,0 +1,187 @@
+"""What is known of the agent, by Azure and by the guest, and which of the two is the fresher word."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from auditor.facts import (
+    Agent,
+    Backup,
+    Facts,
+    Guest,
+    GuestAgent,
+    InstanceView,
+    StatusCode,
+    Unseen,
+    VmModel,
+)
+from auditor.model import Evidence, Outcome, Plane
+from auditor.plugin import skipped
+from auditor.rules import Rules
+from checks.evidence import in_guest, powered, reported, span
+from checks.items import protecting
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+READY = "provisioningstate/succeeded"
+SILENT = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What Azure last heard from the agent.
+
+    `off` says why a machine that does not run has no word on now; `settling` says that a new machine
+    may still be silent; `age` is None where the status has no time.
+    """
+
+    view: InstanceView
+    agent: Agent | None
+    status: StatusCode | None
+    off: str | None
+    settling: str | None
+    age: timedelta | None
+    limit: timedelta
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last word was "Ready", by its code."""
+        return self.status is not None and self.status.code.lower() == READY
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the last word is young enough to be one on now; clocks may differ by the limit."""
+        return self.age is not None and abs(self.age) <= self.limit
+
+    @property
+    def version(self) -> str | None:
+        """The version that the agent reported; None where it never reported one."""
+        version = (self.agent.version or "").strip() if self.agent else ""
+        return version if version and version.lower() != SILENT else None
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The agent's status, and the power state where that matters."""
+        row = reported(self.view, self.status)
+        return (powered(self.view), row) if self.off else (row,)
+
+    @property
+    def when(self) -> str:
+        """How long ago the agent reported."""
+        return "at an unknown time" if self.age is None else f"{span(abs(self.age))} ago"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """Both planes on the agent of one machine."""
+
+    azure: Heartbeat | Unseen
+    guest: Guest | Unseen
+    agent: GuestAgent | Unseen | None
+
+    @property
+    def guest_decides(self) -> bool:
+        """Whether the guest was seen, and later than Azure heard from it."""
+        if isinstance(self.guest, Unseen) or isinstance(self.agent, Unseen):
+            return False
+        if isinstance(self.azure, Unseen) or self.azure.off or not self.azure.fresh:
+            return True
+        heard = self.azure.status.at if self.azure.status else None
+        return heard is None or self.guest.observed_at >= heard
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What each plane said, Azure first."""
+        azure = () if isinstance(self.azure, Unseen) else self.azure.evidence
+        if isinstance(self.guest, Unseen) or isinstance(self.agent, Unseen):
+            return azure
+        return (*azure, in_guest(self.guest, "agent", _guest_text(self.agent)))
+
+    @property
+    def nobody(self) -> str:
+        """Why neither plane could tell; only where Azure was not seen and the guest does not decide."""
+        guest = self.guest if isinstance(self.guest, Unseen) else self.agent
+        reasons = [self.azure.reason] if isinstance(self.azure, Unseen) and self.azure.expected else []
+        if isinstance(guest, Unseen) and (guest.expected or not reasons):
+            reasons.append(guest.reason)
+        return "; ".join(reasons)
+
+
+def agent_report(facts: Facts, rules: Rules) -> AgentReport:
+    """Both planes on the agent; a guest that is not this machine is not asked."""
+    azure = facts.instance if isinstance(facts.instance, Unseen) else heartbeat(facts, facts.instance, rules)
+    guest = the_guest(facts)
+    return AgentReport(azure, guest, guest if isinstance(guest, Unseen) else guest.agent)
+
+
+def heartbeat(facts: Facts, view: InstanceView, rules: Rules) -> Heartbeat:
+    """What Azure last heard from the agent, judged against the run's clock."""
+    status = _newest(view.agent)
+    return Heartbeat(
+        view=view,
+        agent=view.agent,
+        status=status,
+        off=_off(facts, view, status),
+        settling=_settling(facts, rules),
+        age=facts.now - status.at if status and status.at else None,
+        limit=rules.minutes("heartbeat-minutes"),
+    )
+
+
+def the_guest(facts: Facts) -> Guest | Unseen:
+    """The guest, unless its own id shows that another machine answered."""
+    guest, model = facts.guest, facts.model
+    if isinstance(guest, Unseen) or isinstance(model, Unseen):
+        return guest
+    if isinstance(guest.vm_id, str) and model.vm_id and guest.vm_id.lower() != model.vm_id.lower():
+        return Unseen(f"the guest that answered is another VM ({guest.vm_id})")
+    return guest
+
+
+def needs_no_agent(facts: Facts) -> Outcome | None:
+    """A skip where every active backup of the machine is crash-consistent only."""
+    if not isinstance(facts.backup, Backup):
+        return None
+    policies = [item.policy for item in protecting(facts.backup)]
+    if not policies or not all(policy is not None and policy.crash_consistent_only for policy in policies):
+        return None
+    names = ", ".join(sorted({policy.name for policy in policies if policy}))
+    row = Evidence(Plane.BACKUP, "policy", facts.backup.observed_at, f"{names}: crash-consistent only")
+    return skipped("its backup policy is crash-consistent only and needs neither agent nor extension", row)
+
+
+def outside_azure(facts: Facts) -> Outcome | None:
+    """A skip for a machine that Azure does not know."""
+    return None if facts.machine.in_azure else skipped("not an Azure machine")
+
+
+def _newest(agent: Agent | None) -> StatusCode | None:
+    if agent is None:
+        return None
+    own = [status for status in agent.statuses if status.code.lower().startswith("provisioningstate/")]
+    return max(own, key=lambda status: status.at or NEVER, default=None)
+
+
+def _off(facts: Facts, view: InstanceView, status: StatusCode | None) -> str | None:
+    state = (view.power_state or "running").lower()
+    if state == "running":
+        return None
+    if status is None or status.at is None:
+        return f"the VM is {state}, and Azure keeps no agent status of it"
+    return f"the VM is {state}; its agent status is {span(facts.now - status.at)} old and says nothing of now"
+
+
+def _settling(facts: Facts, rules: Rules) -> str | None:
+    if not isinstance(facts.model, VmModel) or facts.model.created_at is None:
+        return None
+    age = facts.now - facts.model.created_at
+    if age > rules.minutes("settle-minutes"):
+        return None
+    return f"the VM was created {span(age)} ago and its agent may still be starting"
+
+
+def _guest_text(agent: GuestAgent | Unseen | None) -> str:
+    if agent is None or isinstance(agent, Unseen):
+        return "not found"
+    version = agent.goal_state_version or agent.daemon_version or "no version"
+    daemon = agent.daemon_version
+    also = f" (daemon {daemon})" if daemon and daemon != version else ""
+    return f"{version}{also}, service {agent.active or 'unknown'}"

@@ -1,0 +1,164 @@
+"""Is any extension of the machine broken or stuck?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from auditor.facts import Facts, InstanceView, StatusCode, Unseen, known
+from auditor.model import Evidence, Outcome, Plane
+from auditor.plugin import Explanation, check, failed, passed, unknown, warned
+from auditor.rules import Rules
+from checks.agent_report import Heartbeat, heartbeat, needs_no_agent, outside_azure
+from checks.evidence import clip, listing, span
+
+WELL = frozenset({"succeeded", "ready"})
+MOVING = frozenset({"transitioning", "creating", "updating", "deleting", "migrating", "installing"})
+REPAIR = "Read the extension's log in the guest, then repair, update or remove that extension."
+WAIT = "Look again in twenty minutes; if it still is in transition, restart the agent's service."
+
+
+class Phase(Enum):
+    """Where an extension stands."""
+
+    WELL = "well"
+    MOVING = "moving"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One status of one extension or handler."""
+
+    name: str
+    source: str
+    phase: Phase
+    said: str
+    at: datetime | None
+
+
+@check(
+    "extension-health",
+    title="No extension has failed",
+    planes=(Plane.INVENTORY, Plane.INSTANCE_VIEW, Plane.BACKUP),
+    explanation=Explanation(
+        what="Every extension and every extension handler of the machine is well, and none has been in "
+        "transition for longer than transition-minutes.",
+        why="One broken extension, whoever owns it, can put the whole VM into the state Failed, in which "
+        "Azure Backup takes no snapshot and installs no extension of its own.",
+        evidence="The status codes of both the handler and the extension, and the provisioning state of the "
+        "extension resource. The code counts, not its level: a handler can be NotReady with level Info while "
+        "its extension says succeeded. Where the agent is silent or the VM is off, a broken extension "
+        "still is one, but nothing broken is no proof of health.",
+        repair="Repair, update or remove the extension that failed; its log is in the guest.",
+        sources=(
+            "Microsoft Learn: Azure VM extensions and features (states, the 20 minutes)",
+            "Microsoft Learn: Troubleshoot Azure Backup failure (UserErrorVmProvisioningStateFailed)",
+            "Recorded traffic: ProvisioningState/NotReady/21 with level Info",
+        ),
+    ),
+)
+def extension_health(facts: Facts, rules: Rules) -> Outcome:
+    """Whether an extension or handler has failed, or hangs in transition."""
+    if skip := outside_azure(facts) or needs_no_agent(facts):
+        return skip
+    view = known(facts.instance)
+    beat = heartbeat(facts, view, rules)
+    signs = [*_signs(view, off=beat.off is not None)]
+    if broken := [sign for sign in signs if sign.phase is Phase.BROKEN]:
+        names = listing(dict.fromkeys(sign.name for sign in broken), 2)
+        return failed(f"{names} failed", *_rows(broken, view), remediation=REPAIR)
+    if outcome := _vm_failed(facts):
+        return outcome
+    return _in_transition(facts, view, signs, rules) or _well(view, signs, beat)
+
+
+def _signs(view: InstanceView, *, off: bool) -> Iterator[Sign]:
+    """Every status; of a machine that is off only what Azure itself keeps, not what the agent once said."""
+    for extension in view.extensions:
+        name = clip(extension.name, 60)
+        if extension.provisioning_state:
+            state = extension.provisioning_state
+            yield Sign(name, "extension resource", _phase(state.lower()), clip(state), None)
+        for status in () if off else extension.statuses:
+            yield _sign(name, "extension", status)
+    for handler in () if off else view.handlers or ():
+        if handler.status is not None:
+            name = clip(handler.type.rpartition(".")[2] or handler.type, 60)
+            yield _sign(name, "handler", handler.status)
+
+
+def _sign(name: str, source: str, status: StatusCode) -> Sign:
+    said = " ".join(filter(None, (status.code, status.display, status.message)))
+    segments = [segment.lower() for segment in status.code.split("/")]
+    phase = _phase(segments[1] if len(segments) > 1 else segments[0])
+    if segments[0] != "provisioningstate":
+        phase = Phase.BROKEN if "failed" in segments else Phase.WELL
+    return Sign(name, source, phase, clip(said), status.at)
+
+
+def _phase(state: str) -> Phase:
+    if state in WELL:
+        return Phase.WELL
+    return Phase.MOVING if state in MOVING else Phase.BROKEN
+
+
+def _vm_failed(facts: Facts) -> Outcome | None:
+    model = facts.model
+    if isinstance(model, Unseen) or (model.provisioning_state or "").lower() != "failed":
+        return None
+    return failed(
+        "the VM's provisioning has failed, and no extension says why",
+        Evidence(Plane.INVENTORY, "provisioning state", model.observed_at, "Failed"),
+        remediation="Look at the VM's activity log, repair the cause and reapply the VM.",
+    )
+
+
+def _in_transition(facts: Facts, view: InstanceView, signs: list[Sign], rules: Rules) -> Outcome | None:
+    """A failure for a transition that takes too long, a warning for one of unknown length."""
+    moving = [sign for sign in signs if sign.phase is Phase.MOVING]
+    limit = rules.minutes("transition-minutes")
+    stuck = [sign for sign in moving if sign.at is not None and facts.now - sign.at > limit]
+    if stuck:
+        age = span(max(facts.now - sign.at for sign in stuck if sign.at))
+        return failed(
+            f"{stuck[0].name} has been in transition for {age}", *_rows(stuck, view), remediation=WAIT
+        )
+    undated = [sign for sign in moving if sign.at is None]
+    if undated and undated[0].name not in {sign.name for sign in moving if sign.at}:
+        return warned(
+            f"{undated[0].name} is in transition, nobody says since when",
+            *_rows(undated, view),
+            remediation=WAIT,
+        )
+    return None
+
+
+def _well(view: InstanceView, signs: list[Sign], beat: Heartbeat) -> Outcome:
+    row = Evidence(
+        Plane.INSTANCE_VIEW, "extensions", view.observed_at, f"{len(view.extensions)}, none of them failed"
+    )
+    if doubt := _doubt(beat):
+        return unknown(f"nothing shown has failed, but {doubt}", row)
+    names = {sign.name for sign in signs if sign.phase is Phase.MOVING}
+    if names:
+        return passed(f"{len(names)} in transition, none for long", row)
+    return passed("no extension has failed", row)
+
+
+def _doubt(beat: Heartbeat) -> str | None:
+    """Why what Azure shows of the extensions is not the state of now."""
+    if beat.off:
+        return beat.off
+    if beat.settling and not beat.ready:
+        return beat.settling
+    if not beat.ready:
+        return "the agent, which reports on extensions, is silent"
+    return None if beat.fresh else f"the agent last reported on them {beat.when}"
+
+
+def _rows(signs: list[Sign], view: InstanceView) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(Plane.INSTANCE_VIEW, f"{sign.source} {sign.name}", sign.at or view.observed_at, sign.said)
+        for sign in signs[:4]
+    )
