@@ -1,1 +1,1 @@
-"""TODO."""
+"""Azure: the only room that imports `azure.*`. `estate.open_azure` is its front door."""

@@ -1,0 +1,160 @@
+"""The SDK clients with a lean pipeline, and the two ways of reading that all hot paths use."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import orjson
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline.policies import UserAgentPolicy
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.mgmt.compute.aio import ComputeManagementClient
+from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
+from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
+
+from auditor import __version__
+from auditor.azure.cloud import Cloud
+from auditor.azure.identity import Identity
+from auditor.azure.network import proxy_for
+from auditor.azure.policies import GatePolicy, RenewPolicy
+from auditor.azure.throttle import Gate
+from auditor.azure.traffic import Call
+from auditor.azure.wire import WireError
+from auditor.errors import AuthenticationError, NotFound, PermissionMissing, SourceError, Throttled
+
+READ_TIMEOUT = 60.0
+_READS = 3
+_PAGES = 10_000
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+# a resource provider that a subscription never registered: nothing of its kind can exist there
+_NOTHING_THERE = frozenset({"missingsubscriptionregistration", "subscriptionnotregistered"})
+
+
+class Arm:
+    """The SDK's own clients over one session, identity and gate."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        session: aiohttp.ClientSession,
+        identity: Identity,
+        gate: Gate,
+        *,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        self._base = cloud.resource_manager
+        self._proxy = proxy_for(cloud.resource_manager)
+        credential = cast("AsyncTokenCredential", identity)
+
+        def options() -> dict[str, Any]:
+            return {
+                "base_url": cloud.resource_manager,
+                "credential_scopes": [cloud.scope],
+                "transport": AioHttpTransport(
+                    session=session, session_owner=False, connection_timeout=15, read_timeout=read_timeout
+                ),
+                "policies": [
+                    UserAgentPolicy(base_user_agent=f"fleet-auditor/{__version__}"),
+                    GatePolicy(gate),
+                    RenewPolicy(identity),
+                    AsyncARMChallengeAuthenticationPolicy(credential, cloud.scope),
+                ],
+            }
+
+        # no typed operation runs over these, so the subscription that the clients ask for is not used
+        self.compute = ComputeManagementClient(credential, "", **options())
+        self.backup = RecoveryServicesBackupClient(credential, "", **options())
+
+    async def get(self, call: Call, **options: Any) -> Any:
+        """The JSON of one GET; raises a `SourceError` that says what was missing."""
+        return await self._json(call, call.url, options)
+
+    async def pages(self, call: Call) -> AsyncIterator[list[Any]]:
+        """The items of a list, page by page, until no nextLink is left; raises `SourceError`."""
+        url: str | None = call.url
+        seen: set[str] = set()
+        while url is not None:
+            if url in seen or len(seen) >= _PAGES:
+                raise WireError("the list does not end: its nextLink comes round again")
+            seen.add(url)
+            body = await self._json(call, url, {})
+            items = body.get("value") if isinstance(body, dict) else None
+            if not isinstance(items, list):
+                raise WireError("the answer is not a list")
+            yield items
+            url = self._next(body.get("nextLink"))
+
+    async def close(self) -> None:
+        """Close the clients; session and identity belong to the caller."""
+        await self.compute.close()
+        await self.backup.close()
+
+    async def _json(self, call: Call, url: str, options: dict[str, Any]) -> Any:
+        send = (self.backup if call.recovery_services else self.compute).send_request
+        for _ in range(_READS):
+            response = await send(
+                HttpRequest("GET", url, headers=_HEADERS), lanes=call.lanes, proxy=self._proxy, **options
+            )
+            if response.status_code != 200:
+                return _nothing(response, call)
+            try:
+                return orjson.loads(response.content)
+            except orjson.JSONDecodeError as error:
+                broken = error
+        raise WireError(f"the answer is not JSON ({broken}; {len(response.content)} bytes, {_READS} tries)")
+
+    def _next(self, link: Any) -> str | None:
+        if link is None or link == "":
+            return None
+        if not isinstance(link, str):
+            raise WireError("nextLink is not a text")
+        try:
+            absolute = urljoin(self._base + "/", link)
+            same = _origin(absolute) == _origin(self._base)
+        except ValueError:
+            same = False
+        if not same:
+            raise WireError(f"nextLink leads away from Azure Resource Manager: {link[:200]!r}")
+        return absolute
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    found = urlsplit(url)
+    return found.scheme, found.hostname, found.port or 443
+
+
+def _nothing(response: AsyncHttpResponse, call: Call) -> Any:
+    """The answer where there is nothing to list; raises what the status stands for elsewhere."""
+    code, message = _error(response.content)
+    if code.lower() in _NOTHING_THERE:
+        return {"value": []}
+    status = response.status_code
+    said = f"{status} {code}".strip() + (f": {message}" if message else "")
+    match status:
+        case 401:
+            raise AuthenticationError(f"Azure refused the sign-in ({said})")
+        case 403:
+            raise PermissionMissing(f"the identity may not do {call.permission} ({said})")
+        case 404:
+            raise NotFound(f"not found ({said})")
+        case 429:
+            raise Throttled(f"throttled ({said})")
+        case _:
+            raise SourceError(f"Azure answered {said}")
+
+
+def _error(body: bytes) -> tuple[str, str]:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "", ""
+    error = found.get("error", found) if isinstance(found, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    code, message = error.get("code"), error.get("message")
+    return (
+        code[:100] if isinstance(code, str) else "",
+        " ".join(message.split())[:300] if isinstance(message, str) else "",
+    )

@@ -1,0 +1,191 @@
+"""One fleet-wide gate: nobody sends what a bucket has no room for, and everybody waits out a 429.
+
+A lane is a token bucket that the client keeps in step with the service: the documented size and
+refill (`traffic.py`), corrected by every remaining-quota header. A request passes all its lanes, in
+order of arrival, before it takes a connection.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from auditor.azure.retry_after import hint_of, remaining_of
+from auditor.errors import Throttled
+
+MAX_WAIT = 900.0
+_SLICE = 5.0
+_BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many requests may go at once (`burst`) and how many per second after that.
+
+    `policy` is the name by which the service's headers count it.
+    """
+
+    policy: str
+    burst: float
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKey:
+    """A quota and what it is counted for, such as a subscription and a region."""
+
+    quota: Quota
+    scope: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join((self.quota.policy, *filter(None, self.scope)))
+
+
+class Lane:
+    """The client's picture of one bucket; times are seconds of the gate's clock."""
+
+    __slots__ = (
+        "_capacity",
+        "_level",
+        "_quota",
+        "_stamp",
+        "in_flight",
+        "queue",
+        "resume",
+        "since",
+        "waiting",
+    )
+
+    def __init__(self, quota: Quota, now: float) -> None:
+        self._quota = quota
+        self._capacity = self._level = quota.burst
+        self._stamp = now
+        self.resume = now
+        self.since: float | None = None
+        self.in_flight = self.waiting = 0
+        self.queue = asyncio.Lock()
+
+    def delay(self, now: float, places: int = 1) -> float:
+        """Seconds until so many further requests have room."""
+        self._refill(now)
+        missing = places - self._level
+        start = max(self.resume - now, 0.0)
+        return start + missing / self._quota.per_second if missing > 0 else start
+
+    def take(self) -> None:
+        """Use one place; ask `delay` first."""
+        self._level -= 1
+        self.in_flight += 1
+
+    def observe(self, remaining: float, now: float) -> None:
+        """Believe the service: so many are left, and those in flight may not be counted yet."""
+        self._refill(now)
+        self._capacity = max(self._capacity, remaining)
+        self._level = max(remaining - self.in_flight, 0.0)
+
+    def pause(self, seconds: float, now: float) -> None:
+        """A 429: let nobody through for so long, then one, then at the refill rate."""
+        self._refill(now)
+        self.since = now if self.since is None else self.since
+        self.resume = max(self.resume, now + seconds)
+        self._level, self._stamp = 1.0, self.resume
+
+    def _refill(self, now: float) -> None:
+        if now > self._stamp:
+            self._level = min(self._capacity, self._level + (now - self._stamp) * self._quota.per_second)
+            self._stamp = now
+
+
+class Gate:
+    """All lanes of a run. Clock, sleep and randomness come from outside so that tests need no time."""
+
+    def __init__(
+        self,
+        *,
+        max_wait: float = MAX_WAIT,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.max_wait = max_wait
+        self.clock = clock
+        self.sleep = sleep
+        self._chance = chance
+        self._lanes: dict[LaneKey, Lane] = {}
+
+    @asynccontextmanager
+    async def passage(self, keys: Sequence[LaneKey], deadline: float) -> AsyncIterator[None]:
+        """Hold a place in every lane while one request is under way.
+
+        Raises `Throttled` when the wait would go past the deadline (the gate's clock).
+        """
+        taken: list[Lane] = []
+        try:
+            for key in keys:
+                lane = self._lane(key)
+                await self._enter(key, lane, deadline)
+                taken.append(lane)
+            yield
+        finally:
+            for lane in taken:
+                lane.in_flight -= 1
+
+    def learn(self, keys: Sequence[LaneKey], headers: Mapping[str, str]) -> None:
+        """An answer came: take its remaining-quota headers to heart."""
+        now = self.clock()
+        for key in keys:
+            lane = self._lane(key)
+            lane.since = None
+            remaining = remaining_of(headers, key.quota.policy)
+            if remaining is not None:
+                lane.observe(remaining, now)
+
+    def throttled(self, keys: Sequence[LaneKey], headers: Mapping[str, str], body: str, tries: int) -> None:
+        """A 429 came: pause the lanes that it is about, for everybody."""
+        hint = hint_of(headers, body)
+        seconds = hint if hint is not None else _BACKOFF[min(tries, len(_BACKOFF) - 1)]
+        seconds += self._chance() * min(1.0, 0.1 + seconds * 0.1)
+        empty = [key for key in keys if remaining_of(headers, key.quota.policy) == 0]
+        for key in empty or keys[:1]:
+            self._lane(key).pause(seconds, self.clock())
+
+    def _lane(self, key: LaneKey) -> Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key.quota, self.clock())
+        return lane
+
+    async def _enter(self, key: LaneKey, lane: Lane, deadline: float) -> None:
+        now = self.clock()
+        if lane.queue.locked() or lane.delay(now) > 0:
+            self._refuse_if_hopeless(key, lane, now, deadline, lane.waiting + 1)
+            lane.waiting += 1
+            try:
+                async with lane.queue:
+                    await self._wait(key, lane, deadline)
+                    lane.take()
+            finally:
+                lane.waiting -= 1
+        else:
+            lane.take()
+
+    async def _wait(self, key: LaneKey, lane: Lane, deadline: float) -> None:
+        while (wait := lane.delay(now := self.clock())) > 0:
+            self._refuse_if_hopeless(key, lane, now, deadline, 1)
+            await self.sleep(min(wait, _SLICE) + 0.001)
+
+    def _refuse_if_hopeless(self, key: LaneKey, lane: Lane, now: float, deadline: float, places: int) -> None:
+        wait = lane.delay(now, places)
+        if now + wait > deadline:
+            raise Throttled(
+                f"Azure throttles {key}: the next request could go in {math.ceil(wait)} s, "
+                f"and the run waits {math.ceil(self.max_wait)} s at most"
+            )
+        if lane.since is not None and now - lane.since > self.max_wait:
+            raise Throttled(f"Azure has throttled {key} for {math.ceil(now - lane.since)} s without a break")

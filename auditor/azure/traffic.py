@@ -1,0 +1,133 @@
+"""Every call that this room makes: its path, api-version, permission and the quotas it is counted in.
+
+The compute figures are Microsoft's published throttling table (2024-05-27: per minute and burst). The
+Recovery Services figure is the limit that a real refusal names: 150 per action and hour. ARM itself
+publishes no figure that its own headers bear out, so its lane starts open and follows the headers;
+25 per second, the published refill, is the pace after a refusal.
+"""
+
+import math
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from auditor.azure.retry_after import ARM_READS
+from auditor.azure.throttle import LaneKey, Quota
+
+API = {
+    "subscriptions": "2022-12-01",
+    "managementGroups": "2020-05-01",
+    "virtualMachines": "2026-04-01",
+    "vaults": "2026-11-01",
+    "backup": "2026-10-01",
+}
+
+HIGH_COST_GET = Quota("HighCostGet", 900, 300 / 60)
+LOW_COST_GET = Quota("LowCostGet", 24_000, 8_000 / 60)
+LOW_COST_GET_RESOURCE = Quota("LowCostGetResource", 36, 12 / 60)
+ARM = Quota(ARM_READS, math.inf, 25)
+
+_VAULT_ITEMS = "backupManagementType eq 'AzureIaasVM' and itemType eq 'VM'"
+_VM_POLICIES = "backupManagementType eq 'AzureIaasVM'"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One GET: the address below the resource manager, the lanes it passes, the right it needs."""
+
+    url: str
+    lanes: tuple[LaneKey, ...]
+    permission: str
+
+    @property
+    def recovery_services(self) -> bool:
+        """Whether Recovery Services answers it."""
+        return self.permission.startswith("Microsoft.RecoveryServices/")
+
+
+def subscriptions() -> Call:
+    """Every subscription that the identity can see."""
+    return _call("/subscriptions", "subscriptions", (), "Microsoft.Resources/subscriptions/read")
+
+
+def descendants(group: str) -> Call:
+    """Everything below a management group, however deep."""
+    path = f"/providers/Microsoft.Management/managementGroups/{quote(group, safe='')}/descendants"
+    right = "Microsoft.Management/managementGroups/descendants/read"
+    return _call(path, "managementGroups", (), right)
+
+
+def virtual_machines(subscription: str) -> Call:
+    """The VMs of a subscription."""
+    return _call(
+        f"/subscriptions/{quote(subscription, safe='')}/providers/Microsoft.Compute/virtualMachines",
+        "virtualMachines",
+        (LaneKey(HIGH_COST_GET, (subscription,)), _arm(subscription)),
+        "Microsoft.Compute/virtualMachines/read",
+    )
+
+
+def virtual_machine(vm_id: str, subscription: str, location: str, *, instance_view: bool) -> Call:
+    """One VM, with its instance view and extensions if asked for."""
+    expand = {"$expand": "instanceView"} if instance_view else {}
+    lanes = (
+        LaneKey(LOW_COST_GET, (subscription, location)),
+        LaneKey(LOW_COST_GET_RESOURCE, (vm_id,)),
+        _arm(subscription),
+    )
+    right = "Microsoft.Compute/virtualMachines/read"
+    if instance_view:
+        right += " and Microsoft.Compute/virtualMachines/instanceView/read"
+    return _call(_path(vm_id), "virtualMachines", lanes, right, expand)
+
+
+def vaults(subscription: str) -> Call:
+    """The Recovery Services vaults of a subscription."""
+    path = f"/subscriptions/{quote(subscription, safe='')}/providers/Microsoft.RecoveryServices/vaults"
+    right = "Microsoft.RecoveryServices/Vaults/read"
+    return _call(path, "vaults", (_per_action(right, subscription), _arm(subscription)), right)
+
+
+def protected_items(vault_id: str, subscription: str) -> Call:
+    """The protected Azure VMs of a vault."""
+    return _in_vault(vault_id, subscription, "backupProtectedItems", _VAULT_ITEMS)
+
+
+def policies(vault_id: str, subscription: str) -> Call:
+    """The backup policies for Azure VMs of a vault."""
+    return _in_vault(vault_id, subscription, "backupPolicies", _VM_POLICIES)
+
+
+def jobs(vault_id: str, subscription: str, window: str) -> Call:
+    """The jobs of Azure VMs of a vault; `window` is a filter on times."""
+    return _in_vault(vault_id, subscription, "backupJobs", f"{_VM_POLICIES} and {window}")
+
+
+def job(job_id: str, subscription: str) -> Call:
+    """One job with its error details."""
+    right = "Microsoft.RecoveryServices/Vaults/backupJobs/read"
+    return _call(_path(job_id), "backup", (_per_action(right, subscription), _arm(subscription)), right)
+
+
+def _in_vault(vault_id: str, subscription: str, collection: str, condition: str) -> Call:
+    right = f"Microsoft.RecoveryServices/Vaults/{collection}/read"
+    lanes = (_per_action(right, subscription), _arm(subscription))
+    return _call(f"{_path(vault_id)}/{collection}", "backup", lanes, right, {"$filter": condition})
+
+
+def _per_action(action: str, subscription: str) -> LaneKey:
+    return LaneKey(Quota(action, 150, 150 / 3600), (subscription,))
+
+
+def _arm(subscription: str) -> LaneKey:
+    return LaneKey(ARM, (subscription,))
+
+
+def _path(resource_id: str) -> str:
+    return quote(resource_id, safe="/;()!*'~")
+
+
+def _call(
+    path: str, api: str, lanes: tuple[LaneKey, ...], right: str, query: dict[str, str] | None = None
+) -> Call:
+    parameters = urlencode({**(query or {}), "api-version": API[api]}, safe="$", quote_via=quote)
+    return Call(f"{path}?{parameters}", lanes or (LaneKey(ARM, ("tenant",)),), right)
