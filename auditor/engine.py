@@ -156,12 +156,16 @@ class Audit:
     def _backup(self, machine: Machine) -> Backup | Unseen:
         if self.control is None or not machine.in_azure:
             return _not_asked(machine)
-        return self.control.backup(machine) if Plane.BACKUP in self.planes else NOT_COLLECTED
+        if Plane.BACKUP not in self.planes:
+            return NOT_COLLECTED
+        return _contained_now(machine, self.control.backup)
 
     def _jobs(self, machine: Machine) -> Jobs | Unseen:
         if self.control is None or not machine.in_azure:
             return _not_asked(machine)
-        return self.control.jobs(machine) if Plane.JOBS in self.planes else NOT_COLLECTED
+        if Plane.JOBS not in self.planes:
+            return NOT_COLLECTED
+        return _contained_now(machine, self.control.jobs)
 
     async def _guest(self, machine: Machine) -> Guest | Unseen:
         if Plane.GUEST not in self.planes:
@@ -188,7 +192,19 @@ async def _contained(machine: Machine, answer: Awaitable[T | Unseen]) -> T | Uns
         return await answer
     except Exception as error:  # one machine's collector may break; the others go on
         logger.exception("a collector broke on %s", machine.id)
-        return Unseen(f"the collector broke: {type(error).__name__}")
+        return _broken(error)
+
+
+def _contained_now(machine: Machine, collect: Callable[[Machine], T | Unseen]) -> T | Unseen:
+    try:
+        return collect(machine)
+    except Exception as error:
+        logger.exception("a collector broke on %s", machine.id)
+        return _broken(error)
+
+
+def _broken(error: Exception) -> Unseen:
+    return Unseen(f"the collector broke: {type(error).__name__}")
 
 
 def _limits(facts: Facts) -> Iterator[Limit]:

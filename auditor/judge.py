@@ -64,7 +64,10 @@ def _finding(check: Check, facts: Facts, rules: Rules) -> Finding:
 
 def _evaluate(check: Check, facts: Facts, rules: Rules) -> Outcome:
     try:
-        return check.run(facts, rules)
+        outcome: object = check.run(facts, rules)
+        if isinstance(outcome, Outcome):
+            return outcome
+        raise TypeError(f"{check.id} returned {type(outcome).__name__}, not an Outcome")
     except FactUnavailable as error:
         return unknown(str(error))
     except Exception as error:  # a stranger's check may raise anything; the machine keeps its finding

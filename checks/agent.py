@@ -14,9 +14,12 @@ INSTALL = {
     Platform.UNKNOWN: "Install the Azure VM agent of the machine's operating system and start it.",
 }
 RESTART = "Restart the agent's service in the guest; if it stays silent, check the wire server and reinstall."
+REINSTALL = "Reinstall the agent's package over itself; do not purge it, its state is needed."
 ENABLE = "Unmask and enable the agent's service, then start it."
 RUNNING = frozenset({"active", "reloading", "running"})
-STARTS_AT_BOOT = frozenset({"enabled", "enabled-runtime", "static", "automatic", "auto", "delayed-auto"})
+STARTS_AT_BOOT = frozenset(
+    {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "automatic", "auto"}
+)
 PLANES = (Plane.INVENTORY, Plane.INSTANCE_VIEW, Plane.BACKUP, Plane.GUEST)
 
 
@@ -53,11 +56,15 @@ def vm_agent_installed(facts: Facts, rules: Rules) -> Outcome:
 
 
 def _installed_in_guest(facts: Facts, report: AgentReport) -> Outcome:
-    agent = report.agent
-    if isinstance(agent, GuestAgent):
-        version = agent.goal_state_version or agent.daemon_version or "of unknown version"
-        return passed(f"agent {version} is in the guest", *report.evidence)
-    return failed("no VM agent in the guest", *report.evidence, remediation=INSTALL[facts.machine.platform])
+    agent, rows = report.agent, report.evidence
+    if not isinstance(agent, GuestAgent):
+        return failed("no VM agent in the guest", *rows, remediation=INSTALL[facts.machine.platform])
+    version = agent.goal_state_version or agent.daemon_version
+    if version is None and agent.path is None:
+        return failed("the agent's package is there, its program is not", *rows, remediation=REINSTALL)
+    if version is None and agent.problem:
+        return warned("the agent is there and does not start", *rows, remediation=REINSTALL)
+    return passed(f"agent {clip(version or 'of unknown version', 60)} is in the guest", *rows)
 
 
 def _installed_for_azure(facts: Facts, report: AgentReport, azure: Heartbeat) -> Outcome:

@@ -51,7 +51,8 @@ def vm_agent_version(facts: Facts, rules: Rules) -> Outcome:
         return unknown("the operating system is not known, and each has floors of its own", *report.evidence)
     printed = _version(report)
     if printed is None:
-        return unknown("the agent in the guest prints no version", *report.evidence)
+        problem = report.agent.problem if isinstance(report.agent, GuestAgent) else None
+        return unknown(clip(problem or "the agent in the guest prints no version"), *report.evidence)
     return _against_floors(clip(printed, 60), platform, report, rules)
 
 

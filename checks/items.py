@@ -35,8 +35,3 @@ def soft_deleted(backup: Backup) -> tuple[ProtectedItem, ...]:
 def pending(item: ProtectedItem) -> bool:
     """Whether the first backup has not run yet."""
     return item.protection_state.strip().lower() == "irpending"
-
-
-def location(text: str) -> str:
-    """A region's name as Azure normalises it: "West Europe" is "westeurope"."""
-    return "".join(text.split()).lower()

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from auditor.facts import Backup, Facts, ProtectedItem, known
+from auditor.inventory.scope import normal_location
 from auditor.model import Evidence, Machine, Outcome, Plane
 from auditor.plugin import Explanation, check, failed, passed, unknown, warned
 from auditor.rules import Rules
 from checks.agent_report import outside_azure
 from checks.evidence import clip, listing, protected
-from checks.items import halted, location, pending, protecting, soft_deleted, stopped_for_sure
+from checks.items import halted, pending, protecting, soft_deleted, stopped_for_sure
 
 PROTECT = "Enable backup of the VM in a Recovery Services vault of its region."
 RESUME = "Resume protection of the VM in its vault, or say in your inventory that it is not to be backed up."
@@ -39,7 +40,7 @@ def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
     if skip := outside_azure(facts):
         return skip
     backup = known(facts.backup)
-    region = location(facts.machine.location)
+    region = normal_location(facts.machine.location)
     if not region:
         return unknown("the region of the VM is not known")
     items = protecting(backup)
@@ -48,9 +49,9 @@ def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
 
 def _own_vault(items: Sequence[ProtectedItem], region: str, backup: Backup) -> Outcome:
     rows = [protected(item, backup.observed_at, f"in {item.vault.location}") for item in items]
-    strays = [item for item in items if location(item.vault.location) != region]
+    strays = [item for item in items if normal_location(item.vault.location) != region]
     if strays:
-        where = location(strays[0].vault.location)
+        where = normal_location(strays[0].vault.location)
         return failed(
             f"its vault is in {where}, the VM in {region}",
             *rows,
@@ -60,7 +61,7 @@ def _own_vault(items: Sequence[ProtectedItem], region: str, backup: Backup) -> O
 
 
 def _any_vault(region: str, backup: Backup) -> Outcome:
-    names = [vault.name for vault in backup.regional_vaults if location(vault.location) == region]
+    names = [vault.name for vault in backup.regional_vaults if normal_location(vault.location) == region]
     row = Evidence(Plane.BACKUP, f"vaults in {region}", backup.observed_at, listing(names) or "none")
     if names:
         return passed(f"a vault in {region} could take it", row)
