@@ -95,6 +95,9 @@ const icon = (name) => {
 
 const badge = (verdict) => h("span", { class: `badge ${verdict}` }, icon(verdict), VERDICT_LABELS[verdict]);
 
+// Commands stand between backticks in what checks write.
+const prose = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? h("code", {}, part) : part));
+
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const moment = (date) =>
   h("time", { datetime: date.toISOString(), title: date.toISOString() }, moments.format(date));

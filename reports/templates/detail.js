@@ -42,7 +42,7 @@ const articleOf = (machine) => {
   const rest = found.filter((one) => ORDER[one.status] >= 3);
   return h("article", { class: "detail" },
     badge(machine.verdict),
-    h("h2", { id: "detail-title", dir: "auto" }, machine.name),
+    h("h2", { id: "detail-title", dir: "auto", tabindex: "-1", autofocus: true }, machine.name),
     knownOf(machine),
     ...loud.map((one) => findingOf(machine, one, true)),
     rest.length ? h("p", { class: "rest" }, loud.length ? "The other checks" : "All checks") : null,
@@ -81,9 +81,9 @@ const findingOf = (machine, found, isOpen) =>
       h("span", { class: "said" }, found.summary)),
     h("div", { class: "body" },
       found.reason ? h("p", { class: "reason" }, found.reason) : null,
-      found.remediation ? h("p", { class: "next" }, h("b", {}, "Next step"), found.remediation) : null,
+      found.remediation ? h("p", { class: "next" }, h("b", {}, "Next step"), ...prose(found.remediation)) : null,
       evidenceTable(evidenceOf(machine, found)),
-      h("p", { class: "quiet" }, h("code", {}, found.check))));
+      h("p", { class: "quiet" }, "Explained by ", h("code", {}, `auditor checks show ${found.check}`))));
 
 const evidenceTable = (list) => {
   if (!list.length) return null;

@@ -56,7 +56,7 @@ const printedOf = (machine) =>
       .map((found) => h("div", { class: `printed-finding ${found.status}` },
         h("p", {}, icon(found.status), " ", h("b", {}, found.title), ": ", reasonOr(found)),
         ...evidenceOf(machine, found).map((one) => h("small", {}, `${one.plane}, ${one.source}: ${one.value}`)),
-        found.remediation ? h("p", { class: "next" }, h("b", {}, "Next step"), found.remediation) : null)));
+        found.remediation ? h("p", { class: "next" }, h("b", {}, "Next step"), ...prose(found.remediation)) : null)));
 
 const fillPrinted = () => {
   const bad = machines.filter((machine) => machine.verdict === "not-ready").sort(byName);

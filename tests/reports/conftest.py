@@ -55,13 +55,13 @@ TROUBLE: dict[str, tuple[tuple[Status, str, str | None, str, str | None, int], .
             "the agent last reported 3 days ago",
             None,
             "ProvisioningState/succeeded (Ready) at {heartbeat}",
-            "Restart the agent service (`systemctl restart walinuxagent` or RdAgent) and watch for a fresh heartbeat.",
+            "Restart the agent service (`systemctl restart walinuxagent`, or RdAgent on Windows).",
             70,
         ),
         (
             Status.UNKNOWN,
             "could not be judged",
-            "the identity may not read the instance view: Microsoft.Compute/virtualMachines/instanceView/read is missing",
+            "may not read the instance view: Microsoft.Compute/virtualMachines/instanceView/read is missing",
             "403 AuthorizationFailed",
             "Give the audit identity the Reader role on this resource group.",
             25,
@@ -117,7 +117,7 @@ TROUBLE: dict[str, tuple[tuple[Status, str, str | None, str, str | None, int], .
         (
             Status.UNKNOWN,
             "could not be judged",
-            "vault rsv-legacy could not be read (429 for longer than 300 s), so a missing item proves nothing",
+            "vault rsv-legacy could not be read (429 for longer than 300 s), so no item proves nothing",
             "no item for this VM in 5 of 6 vaults",
             None,
             20,
@@ -225,18 +225,20 @@ def _machine(index: int, chance: random.Random) -> Machine:
 
 
 def _finding(machine: Machine, check: tuple[str, str, Severity, Plane], chance: random.Random) -> Finding:
-    id, title, severity, plane = check
+    name, title, severity, plane = check
     if not machine.in_azure and plane is not Plane.GUEST:
-        return Finding(id, title, Status.SKIP, severity, "not applicable", "not an Azure machine")
+        return Finding(name, title, Status.SKIP, severity, "not applicable", "not an Azure machine")
     seen_at = START + timedelta(seconds=chance.randint(1, 7), milliseconds=chance.randint(0, 999))
     heartbeat = (START - timedelta(days=3, seconds=chance.randint(0, 9000))).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for status, summary, reason, value, step, often in TROUBLE.get(id, ()):
+    for status, summary, reason, value, step, often in TROUBLE.get(name, ()):
         if chance.random() < often / 1000:
             words = {"heartbeat": heartbeat, "location": machine.location or "no region"}
             evidence = Evidence(plane, _source(plane), seen_at, value.format(**words))
-            step = step.format(**words) if step else None
-            return Finding(id, title, status, severity, summary.format(**words), reason, (evidence,), step)
-    return _good(machine, id, title, severity, plane, seen_at)
+            wanted = step and step.format(**words)
+            return Finding(
+                name, title, status, severity, summary.format(**words), reason, (evidence,), wanted
+            )
+    return _good(machine, name, title, severity, plane, seen_at)
 
 
 def _good(
@@ -261,7 +263,7 @@ def _good(
     }.get(id, "as it should be")
     value = {
         "vm-agent-ready": f"ProvisioningState/succeeded (Ready) at {beat}",
-        "backup-protection": f"protected in rsv-{machine.location} by policy daily-30d, last recovery point {beat}",
+        "backup-protection": f"protected in rsv-{machine.location}, last recovery point {beat}",
     }.get(id, summary)
     return Finding(
         id, title, Status.PASS, severity, summary, None, (Evidence(plane, _source(plane), seen_at, value),)
