@@ -236,7 +236,8 @@ class GuestAgent:
     """The Azure agent as found in the guest.
 
     On Linux `daemon_version` is the package's and `goal_state_version` the one that runs; on
-    Windows both are the version of WaAppAgent.exe. Versions stand as the guest printed them.
+    Windows both are the version of WaAppAgent.exe. Versions stand as the guest printed them;
+    `problem` says why an agent that is there printed none.
     """
 
     path: str | None
@@ -247,6 +248,7 @@ class GuestAgent:
     unit: str | None = None
     active: str | None = None
     enabled: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ class Guest:
     os_version: str | None = None
     kernel: str | None = None
     hostname: str | None = None
+    architecture: str | None = None
     agent: GuestAgent | Unseen | None = None
     extensions_enabled: bool | Unseen | None = None
     auto_update: bool | Unseen | None = None

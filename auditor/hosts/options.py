@@ -1,0 +1,41 @@
+"""How guests are reached: users, keys, host keys, limits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+STRICT = "strict"
+ACCEPT_NEW = "accept-new"
+HOST_KEY_POLICIES = (STRICT, ACCEPT_NEW)
+
+
+def default_known_hosts() -> tuple[Path, ...]:
+    """The files that OpenSSH reads: the user's, then the machine's."""
+    return (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts"))
+
+
+@dataclass(frozen=True, slots=True)
+class GuestOptions:
+    """What holds for every guest unless its own connection says otherwise; times in seconds.
+
+    `known_hosts` of None means OpenSSH's files; under "accept-new" the first file is written to.
+    `deadline` is the wall clock for one guest, whatever happens; `output_limit` is in bytes.
+    """
+
+    user: str | None = None
+    key: str | None = None
+    port: int = 22
+    known_hosts: tuple[Path, ...] | None = None
+    host_key_policy: str = STRICT
+    agent: bool = True
+    connect_timeout: float = 10
+    banner_timeout: float = 10
+    auth_timeout: float = 15
+    command_timeout: float = 30
+    deadline: float = 60
+    output_limit: int = 1_000_000
+    concurrency: int = 64
+
+    @property
+    def known_hosts_files(self) -> tuple[Path, ...]:
+        """The files to read, in order."""
+        return default_known_hosts() if self.known_hosts is None else self.known_hosts
