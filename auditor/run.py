@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from auditor.azure.estate import Azure, open_azure
 from auditor.engine import Audit, Inventory, Progress
 from auditor.errors import SettingsError
-from auditor.hosts.guests import GuestOptions, Guests
+from auditor.hosts.guests import Guests
+from auditor.hosts.options import GuestOptions
 from auditor.inventory.file import read_hosts
 from auditor.model import AuditRun, Lost, Machine
 from auditor.plugin import Check
@@ -39,7 +40,7 @@ async def audit(request: Request, progress: Progress | None = None) -> AuditRun:
     """Do the audit; raises `AuthenticationError` when Azure was asked and nobody is signed in."""
     async with _azure(request.settings) as azure:
         inventory = await _inventory(request, azure)
-        with _guests(request) as guests:
+        async with _guests(request) as guests:
             work = Audit(
                 checks=request.checks,
                 rules=request.rules,
@@ -124,7 +125,7 @@ def _guests(request: Request) -> Guests:
         concurrency=settings.concurrency,
         connect_timeout=settings.connect_timeout,
         deadline=settings.host_deadline,
-        known_hosts=settings.known_hosts,
+        known_hosts=(settings.known_hosts,) if settings.known_hosts else None,
         host_key_policy=settings.host_key_policy,
     )
     return Guests(request.rules.endpoints, options)

@@ -29,8 +29,10 @@ def demo(
 ) -> None:
     """Audit a simulated estate and compare the verdicts with the faults that were seeded."""
     try:
-        from auditor.simulator.guests import SshGuests  # noqa: PLC0415 - an optional extra
-        from auditor.simulator.server import EstateServer, build_estate  # noqa: PLC0415
+        from auditor.simulator.estate import build_estate  # noqa: PLC0415 - an optional extra
+        from auditor.simulator.guests import SshGuests  # noqa: PLC0415
+        from auditor.simulator.run import environment  # noqa: PLC0415
+        from auditor.simulator.server import EstateServer  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
             f"the demo needs its extra: pip install 'fleet-auditor[demo]' ({error})"
@@ -39,7 +41,7 @@ def demo(
     with ExitStack() as stack:
         server = stack.enter_context(EstateServer(estate))
         guests = stack.enter_context(SshGuests())
-        os.environ.update(server.credentials())
+        os.environ.update(environment(server))
         wanted = _settings(server.url, server.ca_pem, guests.hosts_file, guests.known_hosts, output)
         request = runs.Request.prepare(wanted, load_checks())
         with Progress(quiet=quiet) as progress:
@@ -48,8 +50,10 @@ def demo(
     console = Console(soft_wrap=True)
     if not quiet:
         print_summary(run, console, paths)
-    right = [_compare(run, estate.verdicts(), "verdicts", console)]
-    right.append(_compare(run, guests.verdicts(), "guest verdicts", console))
+    right = [
+        _compare(run, {key: truth.verdict for key, truth in part.truth().items()}, noun, console)
+        for part, noun in ((estate, "verdicts"), (guests, "guest verdicts"))
+    ]
     raise typer.Exit(Exit.OK if all(right) else Exit.INTERNAL)
 
 
