@@ -23,7 +23,7 @@ from auditor.simulator.vaults import (
 from auditor.simulator.vms import Seed, Vm, choose_image, make_vm
 
 REGIONS = ("westeurope", "northeurope")
-HEALTHY_SHARE = 0.58
+HEALTHY_SHARE = 0.55
 VMS_PER_VAULT = 900
 _GROUPS = ("rg-web", "RG-Data", "rg-app", "Rg-Ops")
 _ROLES = ("web", "sql", "app", "ops", "batch", "files")

@@ -228,7 +228,7 @@ class EstateServer:
         options: Options = Options(),  # noqa: B008 - frozen
         faults: Iterable[Fault] = (),
     ) -> None:
-        self._serve = lambda: serve_estate(estate, host=host, port=port, options=options, faults=faults)
+        self._serving = serve_estate(estate, host=host, port=port, options=options, faults=faults)
         self._started = threading.Event()
         self._server: RunningServer | None = None
         self._error: BaseException | None = None
@@ -260,7 +260,7 @@ class EstateServer:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with self._serve() as server:
+        async with self._serving as server:
             self._server = server
             self._started.set()
             await self._stop.wait()
