@@ -28,7 +28,8 @@ class Request:
     @classmethod
     def prepare(cls, settings: Settings, checks: Sequence[Check]) -> "Request":
         """Load rules and hosts files, and choose the checks; raises `UsageError` on bad input."""
-        return cls(settings, choose(checks, settings), load_rules(settings.rules), _read_hosts(settings))
+        rules = load_rules(settings.rules, [check.id for check in checks])
+        return cls(settings, choose(checks, settings), rules, _read_hosts(settings))
 
     @property
     def cloud(self) -> str:

@@ -181,7 +181,7 @@ def _settling(facts: Facts, rules: Rules) -> str | None:
 def _guest_text(agent: GuestAgent | Unseen | None) -> str:
     if agent is None or isinstance(agent, Unseen):
         return "not found"
-    version = agent.goal_state_version or agent.daemon_version or "no version"
+    version = agent.goal_state_version or agent.daemon_version or agent.problem or "no version"
     daemon = agent.daemon_version
     also = f" (daemon {daemon})" if daemon and daemon != version else ""
     return f"{version}{also}, service {agent.active or 'unknown'}"
