@@ -26,6 +26,7 @@ REGIONS = ("westeurope", "northeurope")
 HEALTHY_SHARE = 0.55
 VMS_PER_VAULT = 900
 _GROUPS = ("rg-web", "RG-Data", "rg-app", "Rg-Ops")
+_Place = tuple[str, str, str]
 _ROLES = ("web", "sql", "app", "ops", "batch", "files")
 
 
@@ -104,23 +105,34 @@ def _scenarios(rng: Random, count: int) -> list[Scenario]:
 
 
 def _machines(rng: Random, count: int, subscriptions: Sequence[Subscription]) -> Iterator[Vm]:
-    taken: set[str] = set()
-    previous: tuple[str, str, str] | None = None
+    width = max(3, len(str(count)))
+    twins = _Twins()
     for index, scenario in enumerate(_scenarios(rng, count)):
-        subscription = rng.choices(subscriptions, (5, 4, 1))[0].id
         group = rng.choice(_GROUPS)
-        name = f"{rng.choice(_ROLES)}-{index:05d}" if count > 999 else f"{rng.choice(_ROLES)}-{index:03d}"
-        if previous and index % 7 == 1 and previous[1].lower() != group.lower():
-            subscription, name = previous[0], previous[2]
-        key = f"{subscription}/{group}/{name}".lower()
-        if key in taken:
-            name = f"{name}-{index}"
-        taken.add(f"{subscription}/{group}/{name}".lower())
-        previous = (subscription, group, name)
-        yield make_vm(rng, _seed(rng, scenario, (subscription, group, name)))
+        subscription = rng.choices(subscriptions, (5, 4, 1))[0].id
+        name = f"{rng.choice(_ROLES)}-{index:0{width}d}"
+        yield make_vm(rng, _seed(rng, scenario, twins.place(scenario, (subscription, group, name))))
 
 
-def _seed(rng: Random, scenario: Scenario, place: tuple[str, str, str]) -> Seed:
+class _Twins:
+    """Gives a machine that is protected and one that is not the same name in two resource groups."""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[bool, _Place] | None = None
+
+    def place(self, scenario: Scenario, place: _Place) -> _Place:
+        """Where the machine goes: where it was meant to, or beside its opposite."""
+        opposite = bool(scenario.items)
+        if self._waiting is None:
+            self._waiting = (opposite, place)
+        elif self._waiting[0] != opposite and self._waiting[1][1] != place[1]:
+            twin = self._waiting[1]
+            self._waiting = None
+            return (twin[0], place[1], twin[2])
+        return place
+
+
+def _seed(rng: Random, scenario: Scenario, place: _Place) -> Seed:
     subscription, group, name = place
     platform = scenario.platform or rng.choice((Platform.WINDOWS, Platform.LINUX))
     return Seed(
@@ -136,15 +148,12 @@ def _seed(rng: Random, scenario: Scenario, place: tuple[str, str, str]) -> Seed:
     )
 
 
-_Place = tuple[str, str]
-
-
 @dataclass(frozen=True, slots=True)
 class _Vaults:
     """Empty vaults by purpose: per subscription and region, a second one each, shared, and empty."""
 
-    home: Mapping[_Place, tuple[Vault, ...]]
-    second: Mapping[_Place, Vault]
+    home: Mapping[tuple[str, str], tuple[Vault, ...]]
+    second: Mapping[tuple[str, str], Vault]
     shared: Mapping[str, Vault]
     empty: Vault
 

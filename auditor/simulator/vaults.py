@@ -8,7 +8,7 @@ from uuid import UUID
 
 from auditor.simulator.scenarios import DAY, HEALTH, HOUR, ItemSpec
 from auditor.simulator.vms import Vm
-from auditor.simulator.wire import NEVER, SENTINEL, ago_z, duration, instant, vault_id
+from auditor.simulator.wire import NEVER, SENTINEL, ago_z, duration, instant, vault_id, vm_id
 
 COMPUTE = "Microsoft.Compute/virtualMachines"
 CLASSIC = "Microsoft.ClassicCompute/virtualMachines"
@@ -175,7 +175,8 @@ def container_of(group: str, name: str, kind: str = "iaasvmcontainerv2") -> str:
 def make_item(rng: Random, vault: Vault, vm: Vm, spec: ItemSpec) -> dict[str, Any]:
     """The protected item of a VM in a vault, with the casing that the service mixes."""
     group = vm.group if rng.random() < 0.2 else vm.group.lower()
-    return item_document(rng, vault, Source(vm.id, container_of(group, vm.name.lower()), vm.name), spec)
+    source = vm.id if rng.random() < 0.8 else vm_id(vm.subscription, vm.group.upper(), vm.name)
+    return item_document(rng, vault, Source(source, container_of(group, vm.name.lower()), vm.name), spec)
 
 
 def item_document(rng: Random, vault: Vault, source: Source, spec: ItemSpec) -> dict[str, Any]:
