@@ -10,9 +10,9 @@ from auditor import __version__
 from auditor.cli import audit, demo, simulate
 from auditor.cli.checks import checks_app, rules_app
 from auditor.cli.config import config_app
-from auditor.cli.terminal import plain
 from auditor.errors import AuditorError
 from auditor.exits import Exit
+from auditor.text import visible
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         app()
     except AuditorError as error:
-        typer.echo(f"error: {plain(str(error))}", err=True)
+        typer.echo(f"error: {visible(str(error))}", err=True)
         sys.exit(Exit.USAGE)
     except KeyboardInterrupt:
         typer.echo("interrupted: nothing was written", err=True)

@@ -1,0 +1,183 @@
+"""`auditor audit` as a user runs it: exit codes, filters, outputs, errors."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.simulator.server import RunningServer
+
+Program = Callable[..., Any]
+
+
+def machine(server: RunningServer, *scenarios: str) -> list[str]:
+    """`--vm ID` for one machine of each scenario."""
+    chosen = [
+        next(key for key, truth in server.estate.truth().items() if truth.scenario == scenario)
+        for scenario in scenarios
+    ]
+    return [word for key in chosen for word in ("--vm", key)]
+
+
+def report(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "out" / "audit.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "arguments", "code"),
+    [
+        # the estate holds a classic VM, which nobody can judge: a run that reads its vault is incomplete
+        (("healthy",), (), 3),
+        (("agent-stale", "healthy"), (), 20),
+        (("agent-stale",), ("--fail-on", "at-risk"), 20),
+        (("agent-stale", "deallocated"), (), 20),
+        (("windows-agent-between-floors",), ("--fail-on", "at-risk"), 10),
+        (("deallocated",), (), 3),
+        (("deallocated", "windows-agent-between-floors"), ("--fail-on", "at-risk"), 10),
+    ],
+)
+def test_exit_codes(
+    program: Program, server: RunningServer, scenarios: tuple[str, ...], arguments: tuple[str, ...], code: int
+) -> None:
+    done = program("audit", *machine(server, *scenarios), *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_every_verdict_is_as_seeded(program: Program, server: RunningServer, tmp_path: Path) -> None:
+    done = program("audit")
+    content = report(tmp_path)
+    found = {item["id"]: item["verdict"] for item in content["machines"]}
+    assert found == {key: truth.verdict for key, truth in server.estate.truth().items()}
+    assert done.returncode == 20
+    assert content["coverage"]["expected"] == content["coverage"]["audited"] == 60
+    assert all(len(item["findings"]) == 10 for item in content["machines"])
+    statuses = {
+        (item["id"], finding["check"]): finding["status"]
+        for item in content["machines"]
+        for finding in item["findings"]
+    }
+    seeded = {
+        (key, check): status
+        for key, truth in server.estate.truth().items()
+        for check, status in truth.findings.items()
+    }
+    assert {pair: statuses[pair] for pair in seeded} == seeded
+
+
+def test_only_the_planes_of_the_chosen_checks_are_read(program: Program, server: RunningServer) -> None:
+    before = server.stats.requests.copy()
+    program("audit", "--check", "vault-in-region", "--location", "westeurope")
+    used = server.stats.requests - before
+    assert not [kind for kind in used if "instance" in kind.lower() or "job" in kind.lower()], used
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--location", "westeurope"),
+        ("--location", "West Europe"),
+        ("--resource-group", "RG-APP"),
+        ("--tag", "env=prod"),
+    ],
+)
+def test_filters_choose_machines(program: Program, tmp_path: Path, arguments: tuple[str, str]) -> None:
+    everything = program("inventory").stdout
+    done = program("inventory", *arguments)
+    assert "machines" in done.stdout
+    total, chosen = (int(text.split(" machines")[0].split()[-1]) for text in (everything, done.stdout))
+    assert total == 60
+    assert chosen < total
+
+
+def test_same_name_in_two_groups_is_two_machines(
+    program: Program, server: RunningServer, tmp_path: Path
+) -> None:
+    names = [key.rsplit("/", 1)[1] for key in server.estate.truth()]
+    twin = next(name for name in names if names.count(name) > 1)
+    program("audit", "--vm", twin)
+    assert len({item["id"] for item in report(tmp_path)["machines"]}) == names.count(twin)
+
+
+def test_quiet_prints_nothing_and_writes_both_reports(
+    program: Program, server: RunningServer, tmp_path: Path
+) -> None:
+    done = program("audit", "--quiet", "--log-file", "run.jsonl", "-v", *machine(server, "healthy"))
+    assert done.stdout == ""
+    assert done.stderr == ""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audit.html", "audit.json"]
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert lines
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+
+
+def test_the_secret_is_nowhere(program: Program, server: RunningServer, tmp_path: Path) -> None:
+    done = program("audit", "-vv", "--log-file", "run.jsonl", *machine(server, "healthy"))
+    secret = server.estate.client_secret
+    written = [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    assert [text for text in (done.stdout, done.stderr, *written) if secret in text] == []
+
+
+def test_no_colour_and_no_bar_without_a_terminal(program: Program) -> None:
+    done = program("audit", env={"NO_COLOR": "1"})
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "Auditing" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "message"),
+    [
+        (("--cloud", "mars"), {}, "'mars' is not a cloud; choose public"),
+        (("--check", "nope"), {}, "unknown check 'nope'"),
+        (("--format", "pdf"), {}, "unknown format 'pdf'; known: html, json"),
+        (("--fail-on", "x"), {}, "--fail-on: fail_on must be one of"),
+        (("--rules", "none.toml"), {}, "none.toml"),
+        (("--inventory", "none.yaml"), {}, "none.yaml"),
+        (("--config", "none.toml"), {}, "none.toml"),
+        ((), {"AUDITOR_CONCURRENCY": "x"}, "environment AUDITOR_CONCURRENCY"),
+        (("--ca-bundle", "none.pem"), {}, "none.pem"),
+        ((), {"REQUESTS_CA_BUNDLE": None, "SSL_CERT_FILE": None}, "--ca-bundle"),
+        ((), {"AZURE_CLIENT_SECRET": "wrong"}, "sign"),
+        (("--cloud", "https://127.0.0.1:9"), {}, "127.0.0.1:9"),
+        (("--log-file", "no/such/folder/x"), {}, "cannot write no/such/folder/x"),
+        (
+            ("--check", "wire-server", "--skip-check", "wire-server"),
+            {},
+            "--check and --skip-check together leave no check",
+        ),
+    ],
+)
+def test_bad_input_names_itself_and_the_way_out(
+    program: Program, tmp_path: Path, arguments: tuple[str, ...], env: dict[str, str | None], message: str
+) -> None:
+    done = program("audit", *arguments, env=env)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file_is_named(program: Program, server: RunningServer, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    done = program("audit", "--output", "taken", *machine(server, "healthy"))
+    assert done.returncode == 2
+    assert "taken" in done.stderr
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_wish_for_a_subscription_that_is_not_there(program: Program) -> None:
+    done = program("audit", "--subscription", "nowhere")
+    assert done.returncode in (2, 3)
+    assert "nowhere" in done.stdout + done.stderr
+
+
+def test_config_show_says_where_each_value_came_from(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "auditor.toml").write_text('fail-on = "at-risk"\n')
+    done = program("config", "show", "--location", "westeurope")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "file auditor.toml" in rows["fail_on"]
+    assert "environment AUDITOR_CLOUD" in rows["cloud"]
+    assert "command line" in rows["location"]
+    assert "default" in rows["output"]
