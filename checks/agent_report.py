@@ -17,7 +17,7 @@ from auditor.facts import (
 from auditor.model import Evidence, Outcome, Plane
 from auditor.plugin import skipped
 from auditor.rules import Rules
-from checks.evidence import in_guest, powered, reported, span
+from checks.evidence import clip, in_guest, powered, reported, span
 from checks.items import protecting
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -54,7 +54,7 @@ class Heartbeat:
     @property
     def version(self) -> str | None:
         """The version that the agent reported; None where it never reported one."""
-        version = (self.agent.version or "").strip() if self.agent else ""
+        version = clip(self.agent.version or "", 60) if self.agent else ""
         return version if version and version.lower() != SILENT else None
 
     @property
@@ -161,7 +161,7 @@ def _newest(agent: Agent | None) -> StatusCode | None:
 
 
 def _off(facts: Facts, view: InstanceView, status: StatusCode | None) -> str | None:
-    state = (view.power_state or "running").lower()
+    state = clip(view.power_state or "running", 40).lower()
     if state == "running":
         return None
     if status is None or status.at is None:

@@ -118,7 +118,7 @@ def internet_connectivity(facts: Facts, _rules: Rules) -> Outcome:
         places = listing(f"{attempt.target} ({attempt.stage})" for attempt in lost)
         return failed(f"not reached: {places}", *_proxies(guest), *rows, remediation=OPEN_INTERNET)
     row = in_guest(guest, "endpoints", f"{len(attempts)} of {len(attempts)} reached")
-    return passed(f"{len(attempts)} endpoints reached", row)
+    return passed("every endpoint reached", row)
 
 
 def _proxies(guest: Guest) -> tuple[Evidence, ...]:
