@@ -17,12 +17,15 @@ class Exit(IntEnum):
 
 
 def exit_code(run: AuditRun, fail_on: str) -> Exit:
-    """The exit code of a run; `fail_on` is the mildest verdict that fails it, or "none"."""
+    """The exit code of a run; `fail_on` is the mildest verdict that fails it, or "none".
+
+    A run that found no machine at all has judged nothing: incomplete, not a success.
+    """
     verdicts = run.verdicts()
     if verdicts[Verdict.NOT_READY] and fail_on in (Verdict.NOT_READY, Verdict.AT_RISK):
         return Exit.NOT_READY
     if verdicts[Verdict.AT_RISK] and fail_on == Verdict.AT_RISK:
         return Exit.AT_RISK
-    if verdicts[Verdict.UNKNOWN] or not run.coverage.complete:
+    if not run.machines or verdicts[Verdict.UNKNOWN] or not run.coverage.complete:
         return Exit.INCOMPLETE
     return Exit.OK

@@ -10,7 +10,8 @@ from auditor.errors import SettingsError
 from auditor.hosts.guests import Guests
 from auditor.hosts.options import GuestOptions
 from auditor.inventory.file import read_hosts
-from auditor.model import AuditRun, Lost, Machine
+from auditor.inventory.scope import Scope
+from auditor.model import AuditRun, Limit, Lost, Machine, Plane
 from auditor.plugin import Check
 from auditor.rules import Rules, load_rules
 from auditor.settings import Settings
@@ -101,9 +102,16 @@ def combine(azure: Inventory, hosts: Sequence[Machine]) -> Inventory:
 async def _inventory(request: Request, azure: Azure | None) -> Inventory:
     scope = request.settings.scope
     hosts = tuple(host for host in request.hosts if host.in_azure or scope.includes(host))
-    if azure is None:
-        return Inventory(hosts)
-    return combine(await azure.inventory(scope), hosts)
+    found = Inventory(hosts) if azure is None else combine(await azure.inventory(scope), hosts)
+    return replace(found, limits=found.limits + unmatched(scope, found))
+
+
+def unmatched(scope: Scope, found: Inventory) -> tuple[Limit, ...]:
+    """One limit for every `--vm` that names no machine: a typing error must not look like success."""
+    present = {word for machine in found.machines for word in (machine.id, machine.name.lower())}
+    present |= {lost.id for lost in found.lost}
+    reason = "no machine in scope has this name or resource id"
+    return tuple(Limit(vm, Plane.INVENTORY, reason) for vm in scope.vms if vm.lower() not in present)
 
 
 @asynccontextmanager

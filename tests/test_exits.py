@@ -39,7 +39,7 @@ def run(*verdicts: Verdict) -> AuditRun:
         (["not-ready", "at-risk", "unknown"], "at-risk", Exit.NOT_READY),
         (["not-ready", "unknown"], "not-ready", Exit.NOT_READY),
         (["not-ready", "at-risk"], "none", Exit.OK),
-        ([], "not-ready", Exit.OK),
+        ([], "not-ready", Exit.INCOMPLETE),
     ],
 )
 def test_the_worst_wins(verdicts: list[str], fail_on: str, code: Exit) -> None:
