@@ -102,6 +102,14 @@ def _shown(text: str, length: int = LONGEST) -> str:
     return shorten(visible(text), length)
 
 
+def _brief(scope: str) -> str:
+    """An ARM id as "group/name", which is enough on a screen; the reports hold it whole."""
+    parts = scope.split("/")
+    group = next((place + 1 for place, part in enumerate(parts) if part.lower() == "resourcegroups"), None)
+    short = f"{parts[group]}/{parts[-1]}" if group is not None and group < len(parts) - 1 else scope
+    return _shown(short, 120)
+
+
 def _verdicts(run: AuditRun) -> Text:
     counts = run.verdicts()
     parts = [
@@ -166,11 +174,11 @@ def _print_coverage(run: AuditRun, console: Console) -> None:
     console.print(Text(f"Coverage: {seen(coverage)}", style=style))
     found = gaps(coverage)
     for gap in found[:GAPS]:
-        first, others = _shown(gap.scopes[0], 120), len(gap.scopes) - 1
+        first, others = _brief(gap.scopes[0]), len(gap.scopes) - 1
         more = f" and {others:,} more" if others else ""
         console.print(Text(f"  not seen: {gap.plane.value} of {first}{more}: {_shown(gap.reason)}"))
     for lost in coverage.lost[:GAPS]:
-        console.print(Text(f"  lost: {_shown(lost.id, 120)}: {_shown(lost.reason)}"))
+        console.print(Text(f"  lost: {_brief(lost.id)}: {_shown(lost.reason)}"))
     hidden = max(0, len(found) - GAPS) + max(0, len(coverage.lost) - GAPS)
     if hidden:
         console.print(Text(f"  and {hidden:,} more in the report", style="dim"))

@@ -177,9 +177,11 @@ def demo_run(count: int = 60, seed: int = 1, *, complete: bool = False) -> Audit
 
 
 def _limits(results: Iterable[MachineResult]) -> Iterable[Limit]:
-    yield Limit(
-        f"/subscriptions/{SUBSCRIPTIONS[1]}/…/vaults/rsv-legacy", Plane.BACKUP, "429 for longer than 300 s"
+    vault = (
+        f"/subscriptions/{SUBSCRIPTIONS[1]}/resourcegroups/rg-backup"
+        "/providers/microsoft.recoveryservices/vaults/rsv-legacy"
     )
+    yield Limit(vault, Plane.BACKUP, "429 for longer than 300 s")
     for result in results:
         for finding in result.findings:
             if finding.check == "vm-agent-ready" and finding.status is Status.UNKNOWN:
