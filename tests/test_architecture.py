@@ -28,7 +28,7 @@ ALLOWED = {
     "auditor.inventory": VOCABULARY,
     "auditor.azure": VOCABULARY | {"auditor.inventory", "auditor.engine", "auditor"},
     "auditor.hosts": VOCABULARY | {"auditor.probe", "auditor.rules"},
-    "auditor.probe": VOCABULARY | {"auditor.rules"},
+    "auditor.probe": VOCABULARY | {"auditor.rules", "auditor.text"},
     "auditor.settings": {"auditor.errors", "auditor.inventory"},
     "auditor.output": PLUGIN_SIDE,
     "auditor.log": {"auditor.errors"},

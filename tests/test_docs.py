@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from click import Command, Group
+from typer.core import TyperCommand, TyperGroup
 
 from auditor.cli import app
 from auditor.exits import Exit
@@ -19,8 +19,8 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def commands(group: Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
-    if isinstance(group, Group):
+def commands(group: TyperCommand | TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    if isinstance(group, TyperGroup):
         for name, command in group.commands.items():
             yield from commands(command, (*path, name))
     else:
