@@ -20,9 +20,6 @@ from auditor.rules import Endpoint
 
 logger = logging.getLogger(__name__)
 
-GRACE = 5.0
-"""Seconds that a cut session gets to end before its guest is reported without it."""
-
 Opener = Callable[[Connection], Session]
 
 
@@ -62,10 +59,10 @@ class Guests:
         session = self._open(connection)
         work = asyncio.get_running_loop().run_in_executor(self._pool, self._probe, session)
         try:
-            done, _ = await asyncio.wait({work}, timeout=self._options.deadline + GRACE)
+            done, _ = await asyncio.wait({work}, timeout=self._options.deadline + self._options.grace)
         except asyncio.CancelledError:
             session.abort("the run was cancelled")
-            await asyncio.wait({work}, timeout=GRACE)
+            await asyncio.wait({work}, timeout=self._options.grace)
             raise
         if done:
             return work.result()

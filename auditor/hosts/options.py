@@ -18,7 +18,8 @@ class GuestOptions:
     """What holds for every guest unless its own connection says otherwise; times in seconds.
 
     `known_hosts` of None means OpenSSH's files; under "accept-new" the first file is written to.
-    `deadline` is the wall clock for one guest, whatever happens; `output_limit` is in bytes.
+    `deadline` is the wall clock for one guest, whatever happens; a session that does not end then is
+    left behind after `grace`. `output_limit` is in bytes.
     """
 
     user: str | None = None
@@ -32,6 +33,7 @@ class GuestOptions:
     auth_timeout: float = 15
     command_timeout: float = 30
     deadline: float = 60
+    grace: float = 5
     output_limit: int = 1_000_000
     concurrency: int = 64
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import paramiko
 from paramiko.agent import AgentSSH, get_agent_connection
+from paramiko.packet import Packetizer
 from paramiko.ssh_exception import IncompatiblePeer
 
 from auditor.errors import HostError
@@ -99,8 +100,13 @@ class _Agent(paramiko.Agent):
         link: Any = get_agent_connection()
         if hasattr(link, "settimeout"):
             link.settimeout(timeout)
-        if link is not None:
+        if link is None:
+            return
+        try:
             self._connect(link)  # type: ignore[attr-defined]
+        except BaseException:
+            self.close()
+            raise
 
 
 def _agent_keys(timeout: float, problems: list[str]) -> Candidates:
@@ -112,6 +118,13 @@ def _agent_keys(timeout: float, problems: list[str]) -> Candidates:
     with contextlib.closing(agent):
         for key in agent.get_keys():
             yield f"agent key {printable(key.comment, 60)}", key
+
+
+class _Packetizer(Packetizer):
+    """paramiko's, without its timer thread for the handshake, which outlives a handshake that fails."""
+
+    def start_handshake(self, timeout: float) -> None:
+        """Our own clock runs already."""
 
 
 class SshHost:
@@ -145,7 +158,9 @@ class SshHost:
         try:
             transport = self._open()
             self._stage = "running the script"
-            return _run(transport, script.encode(), min(timeout, self._left()), self._options.output_limit)
+            result = _run(transport, script.encode(), min(timeout, self._left()), self._options.output_limit)
+            self._left()
+            return result
         except (HostError, paramiko.SSHException, EOFError, OSError) as error:
             raise HostError(self._cut or self._reason(error)) from error
 
@@ -198,6 +213,8 @@ class SshHost:
             return str(error)
         if isinstance(error, IncompatiblePeer):
             return f"{self._place} offers no algorithm that is accepted here: {printable(str(error))}"
+        if isinstance(error, paramiko.ChannelException):
+            return f"{self._place} refused to open a session: {printable(str(error))}"
         detail = printable(str(error)) or "end of stream"
         return f"{self._place} dropped the connection while {self._stage} ({detail})"
 
@@ -210,7 +227,7 @@ class SshHost:
         wire = dial(self._connection.address, self._port, timeout, self._adopt)
         self._stage = "waiting for the SSH banner"
         await_banner(wire, self._place, min(self._options.banner_timeout, self._left()))
-        self._transport = transport = paramiko.Transport(wire)
+        self._transport = transport = paramiko.Transport(wire, packetizer_class=_Packetizer)
         self._stage = "exchanging keys"
         self._exchange_keys(transport)
         shown = transport.get_remote_server_key()

@@ -432,7 +432,6 @@ fact_imds() {
   attempt imds "http://$IMDS/metadata/instance" http "$IMDS" 80 "$imds_url" direct
   if [ "$attempt_stage" = ok ]; then
     member vm_id "$(text "$(printf '%s' "$attempt_body" | sed -n 's/.*"vmId" *: *"\([^"\\]*\)".*/\1/p')")"
-    member resource_id "$(text "$(printf '%s' "$attempt_body" | sed -n 's/.*"resourceId" *: *"\([^"\\]*\)".*/\1/p')")"
   else
     member vm_id "$(unseen "the instance metadata service gave no answer: $attempt_stage, $attempt_detail")"
   fi

@@ -1,0 +1,140 @@
+"""A private sshd on a loopback address, as whoever runs the tests."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from auditor.hosts.options import GuestOptions
+from auditor.model import Connection, Machine, Platform
+from tests.conftest import require_lane
+
+SSHD = "/usr/sbin/sshd"
+
+
+def make_key(path: Path, *options: str) -> Path:
+    """A new key pair at `path`."""
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path), *options]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return path
+
+
+def free_port(address: str) -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def machine(connection: Connection | None, name: str = "host") -> Machine:
+    """A Linux machine that is reached so."""
+    return Machine(f"host/{name}", name, Platform.LINUX, "hosts-file", connection=connection)
+
+
+@dataclass
+class Sshd:
+    """A running sshd and what a client needs for it."""
+
+    folder: Path
+    address: str
+    port: int
+    process: subprocess.Popen[bytes]
+    known_hosts: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known_hosts = self.folder / "known_hosts"
+        self.trust(self.host_key)
+
+    @property
+    def host_key(self) -> str:
+        """Type and base64 of its host key."""
+        return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+
+    @property
+    def key(self) -> Path:
+        """The private key that it lets in."""
+        return self.folder / "client_key"
+
+    @property
+    def connection(self) -> Connection:
+        """The right way in."""
+        return Connection(self.address, self.port, getpass.getuser(), str(self.key))
+
+    def trust(self, *keys: str) -> None:
+        """Know the host by these keys, and no others."""
+        lines = [f"[{self.address}]:{self.port} {key}\n" for key in keys]
+        self.known_hosts.write_text("".join(lines))
+
+    def options(self, **changes: object) -> GuestOptions:
+        """Options that know this host, with short limits."""
+        usual = {"known_hosts": (self.known_hosts,), "agent": False, "deadline": 20, "command_timeout": 15}
+        return GuestOptions(**{**usual, **changes})  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        """End it; sessions end with their connections."""
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def _answers(address: str, port: int) -> bool:
+    with suppress(OSError), closing(socket.create_connection((address, port), 1)) as link:
+        return link.recv(4) == b"SSH-"
+    return False
+
+
+@pytest.fixture
+def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
+    """Start an sshd: `start_sshd("ForceCommand …", address="127.0.0.5")`, as often as wanted."""
+    require_lane("sshd", os.access(SSHD, os.X_OK))
+    running: list[Sshd] = []
+
+    def start(*settings: str, address: str = "127.0.0.1") -> Sshd:
+        folder = tmp_path / f"sshd-{len(running)}"
+        folder.mkdir()
+        make_key(folder / "host_key")
+        make_key(folder / "client_key")
+        shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
+        port = free_port(address)
+        lines = [
+            f"ListenAddress {address}",
+            f"Port {port}",
+            f"HostKey {folder}/host_key",
+            f"AuthorizedKeysFile {folder}/authorized_keys",
+            "StrictModes no",
+            "UsePAM no",
+            "PidFile none",
+            "MaxStartups 100",
+            *settings,
+        ]
+        (folder / "config").write_text("\n".join(lines) + "\n")
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        with (folder / "log").open("wb") as log:
+            command = [SSHD, "-D", "-e", "-f", str(folder / "config")]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+        server = Sshd(folder, address, port, process)
+        running.append(server)
+        end = time.monotonic() + 20
+        while not _answers(address, port):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < end, "sshd does not answer"
+            time.sleep(0.02)
+        return server
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture
+def sshd(start_sshd: Callable[..., Sshd]) -> Sshd:
+    """A good host."""
+    return start_sshd()
