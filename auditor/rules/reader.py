@@ -21,6 +21,8 @@ TABLES = ("name", "severity", "rule", "endpoint")
 RULE_KEYS = ("value", "source", "date")
 ENDPOINT_TYPES: Mapping[str, type] = {"host": str, "port": int, "tls": bool, "why": str}
 
+KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
+
 
 def load_rules(path: Path | None = None, checks: Collection[str] = ()) -> Rules:
     """The shipped rule set with `path` laid over it; raises `RuleSetError` naming file and key.
@@ -149,7 +151,7 @@ def _endpoint(where: str, name: str, row: object) -> Endpoint:
         if key not in table:
             raise RuleSetError(f"{where}: {name} has no {key}")
         if type(table[key]) is not kind:
-            raise RuleSetError(f"{where}: {name}: {key} is {table[key]!r}, not a {kind.__name__}")
+            raise RuleSetError(f"{where}: {name}: {key} is {table[key]!r}, not {KINDS[kind]}")
     if not 0 < table["port"] < 65536:
         raise RuleSetError(f"{where}: {name}: port is {table['port']!r}, not one from 1 to 65535")
     return Endpoint(table["host"], table["port"], table["tls"], table["why"])
