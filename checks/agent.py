@@ -15,7 +15,7 @@ INSTALL = {
 }
 RESTART = "Restart the agent's service in the guest; if it stays silent, check the wire server and reinstall."
 REINSTALL = "Reinstall the agent's package over itself; do not purge it, its state is needed."
-ENABLE = "Unmask and enable the agent's service, then start it."
+ENABLE = "Start the agent's service; unmask and enable it first if it is masked or disabled."
 RUNNING = frozenset({"active", "reloading", "running"})
 STARTS_AT_BOOT = frozenset(
     {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "automatic", "auto"}

@@ -150,7 +150,10 @@ def needs_no_agent(facts: Facts) -> Outcome | None:
 
 def outside_azure(facts: Facts) -> Outcome | None:
     """A skip for a machine that Azure does not know."""
-    return None if facts.machine.in_azure else skipped("not an Azure machine")
+    if facts.machine.in_azure:
+        return None
+    row = Evidence(Plane.INVENTORY, "listed in", None, clip(facts.machine.source))
+    return skipped("not an Azure machine", row)
 
 
 def _newest(agent: Agent | None) -> StatusCode | None:

@@ -139,7 +139,7 @@ def _well(view: InstanceView, signs: list[Sign], beat: Heartbeat) -> Outcome:
         Plane.INSTANCE_VIEW, "extensions", view.observed_at, f"{len(view.extensions)}, none of them failed"
     )
     if doubt := _doubt(beat):
-        return unknown(f"nothing shown has failed, but {doubt}", row)
+        return unknown(f"nothing shown has failed, but {doubt}", row, *beat.evidence)
     names = {sign.name for sign in signs if sign.phase is Phase.MOVING}
     if names:
         return passed(f"{len(names)} in transition, none for long", row)

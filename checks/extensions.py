@@ -25,7 +25,8 @@ NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read it
         "first backup brings it.",
         evidence="Any one of these proves it: the extension resources, the handlers that the agent reports, "
         "the extension's folder in the guest, a last backup that completed. It is known by publisher and "
-        "type, whatever its name; the publisher of older documents counts too. For managed disks Azure often "
+        "type, whatever its name; the publisher of older documents counts too. It fails where extensions are "
+        "switched off in the agent's configuration or on the VM. For managed disks Azure often "
         "lists it nowhere, so its absence there proves nothing. Before the first backup there is nothing to "
         "judge, and the check is skipped: its absence is then neither good nor bad.",
         repair="Protect the machine and run a backup. Do not install or remove the extension by hand.",
@@ -38,12 +39,10 @@ NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read it
 )
 def backup_extension(facts: Facts, rules: Rules) -> Outcome:
     """Whether any source shows the snapshot extension."""
-    if skip := outside_azure(facts) or needs_no_agent(facts):
-        return skip
+    if outcome := needs_no_agent(facts) or _refused(facts) or outside_azure(facts):
+        return outcome
     if rows := tuple(_signs(facts, rules)):
         return passed(rows[0].value, *rows[:2])
-    if refusal := _refused(facts):
-        return refusal
     return _absent(facts)
 
 

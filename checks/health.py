@@ -66,7 +66,8 @@ def backup_health(facts: Facts, rules: Rules) -> Outcome:
     if not items and backup.gaps:
         return unknown(f"no protection was found, and not read: {listing(backup.gaps)}")
     if not items:
-        return skipped("no vault protects it, so Azure says nothing of its health")
+        row = Evidence(Plane.BACKUP, "protected items", backup.observed_at, "none that is active")
+        return skipped("no vault protects it, so Azure says nothing of its health", row)
     complaints = sorted(_complaints(facts, backup, rules), key=_weight)
     if complaints:
         return _worst(complaints)
@@ -109,10 +110,12 @@ def _complaints(facts: Facts, backup: Backup, rules: Rules) -> Iterator[Complain
 
 def _health(item: ProtectedItem, backup: Backup, rules: Rules) -> Iterator[Complaint]:
     healthy = rules.texts("healthy-codes")
-    details = [detail for detail in item.health if str(detail.code) not in healthy]
+    details = {
+        (detail.code, detail.title): detail for detail in item.health if str(detail.code) not in healthy
+    }
     level = _level(item) or Status.PASS
     status = Status.WARN if details and level is Status.PASS else level
-    for detail in details:
+    for detail in details.values():
         yield _detail(item, detail, status, backup)
     if not details and status is not Status.PASS:
         row = protected(item, backup.observed_at, _health_text(item))

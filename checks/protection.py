@@ -12,7 +12,7 @@ from checks.evidence import clip, listing, protected
 from checks.items import halted, pending, protecting, soft_deleted, stopped_for_sure
 
 PROTECT = "Enable backup of the VM in a Recovery Services vault of its region."
-RESUME = "Resume protection of the VM in its vault, or say in your inventory that it is not to be backed up."
+RESUME = "Resume protection of the VM in its vault, if it is to be backed up at all."
 CREATE = "Create a Recovery Services vault in the VM's region."
 GRANT = "Grant Backup Reader on what could not be read, and audit again."
 

@@ -126,6 +126,12 @@ def test_jobs_that_could_not_be_read_are_said_so() -> None:
     assert [row.value for row in found.evidence if row.plane == "jobs"] == ["not seen: 403 on jobs"]
 
 
+def test_a_complaint_that_comes_twice_is_made_once() -> None:
+    twin = replace(SILENT, recommendations=("the same, from a health indicator",))
+    found = finding("backup-health", health("ActionSuggested", SILENT, GREEN, twin))
+    assert len(found.evidence) == 1
+
+
 def test_the_worst_of_two_items_leads() -> None:
     bad = item(health_status="ActionRequired", health=(NO_NETWORK,))
     suggested = item(health_status="ActionSuggested", health=(OLD_AGENT,))
