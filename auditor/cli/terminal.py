@@ -1,6 +1,7 @@
 """What a person sees while the audit runs and when it is done; plain text where nobody watches."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -149,9 +150,12 @@ def _print_worst(run: AuditRun, console: Console) -> None:
     table = Table("verdict", "machine", "because", box=None, header_style="bold", pad_edge=False)
     table.columns[0].no_wrap = True
     table.columns[1].overflow = table.columns[2].overflow = "fold"
+    names = Counter(result.machine.name for result in run.machines)
     for result in results:
+        machine = result.machine
         verdict = Text(result.verdict.value, style=VERDICT_STYLES[result.verdict])
-        table.add_row(verdict, Text(_shown(result.machine.name, 60)), _because(result))
+        name = machine.name if names[machine.name] == 1 else _brief(machine.id)
+        table.add_row(verdict, Text(_shown(name, 60)), _because(result))
     console.print()
     console.print(table)
     rest = len(run.machines) - run.verdicts()[Verdict.READY] - len(results)

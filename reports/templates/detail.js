@@ -78,12 +78,11 @@ const findingOf = (machine, found, isOpen) =>
       icon(found.status),
       h("h3", {}, found.title, h("span", { class: "sr" }, `: ${found.status}`)),
       h("span", { class: `severity ${found.severity}` }, found.severity),
-      h("span", { class: "said" }, found.summary)),
+      h("span", { class: "said" }, found.reason ? `${found.summary}: ${found.reason}` : found.summary)),
     h("div", { class: "body" },
-      found.reason ? h("p", { class: "reason" }, found.reason) : null,
       found.remediation ? h("p", { class: "next" }, h("b", {}, "Next step"), ...prose(found.remediation)) : null,
       evidenceTable(evidenceOf(machine, found)),
-      h("p", { class: "quiet" }, "Explained by ", h("code", {}, `auditor checks show ${found.check}`))));
+      h("p", { class: "quiet explained" }, "Explained by ", h("code", {}, `auditor checks show ${found.check}`))));
 
 const evidenceTable = (list) => {
   if (!list.length) return null;

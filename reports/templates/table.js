@@ -41,13 +41,19 @@ const rowOf = (machine) => {
   const link = h("a", { class: "name", href: hashOf({ machine: machine.id }), title: clip(machine.name) }, clip(machine.name));
   return h("tr", {},
     cell("c-verdict", badge(machine.verdict)),
-    cell("c-name", link),
+    cell("c-name", link, groupOf(machine)),
     cell("c-because", becauseOf(machine)),
     cell("c-trouble", troubleCell(machine)),
     cell("c-platform", machine.platform),
     cell("c-location", quiet(clip(machine.location))),
     cell("c-power", quiet(machine.power && clip(machine.power))),
     cell("c-source", clip(machine.source)));
+};
+
+// The same name may stand in two resource groups.
+const groupOf = (machine) => {
+  const group = /\/resourcegroups\/([^/]+)\//i.exec(machine.id);
+  return group ? h("span", { class: "group" }, clip(group[1])) : "";
 };
 
 const becauseOf = (machine) => {

@@ -35,16 +35,16 @@ ENVIRONMENTS = ("prod", "test", "dev")
 OWNERS = ("payments", "platform", "retail", "finance")
 
 CHECKS = (
-    ("vm-agent-installed", "VM agent is installed", Severity.BLOCKER, Plane.INSTANCE_VIEW),
-    ("vm-agent-ready", "VM agent is ready and reports", Severity.BLOCKER, Plane.INSTANCE_VIEW),
-    ("vm-agent-version", "VM agent is recent enough", Severity.BLOCKER, Plane.INSTANCE_VIEW),
-    ("backup-extension", "Backup extension is in place", Severity.DEGRADED, Plane.BACKUP),
+    ("vm-agent-installed", "The VM agent is installed", Severity.BLOCKER, Plane.INSTANCE_VIEW),
+    ("vm-agent-ready", "The VM agent is ready", Severity.BLOCKER, Plane.INSTANCE_VIEW),
+    ("vm-agent-version", "The VM agent is recent enough", Severity.BLOCKER, Plane.INSTANCE_VIEW),
+    ("backup-extension", "The backup extension is in place", Severity.DEGRADED, Plane.BACKUP),
     ("extension-health", "No extension has failed", Severity.BLOCKER, Plane.INSTANCE_VIEW),
-    ("vault-in-region", "A vault is in the VM's region", Severity.BLOCKER, Plane.BACKUP),
-    ("backup-protection", "The VM is protected, once", Severity.BLOCKER, Plane.BACKUP),
-    ("backup-health", "Azure reports no backup problem", Severity.DEGRADED, Plane.BACKUP),
-    ("wire-server", "The wire server can be reached", Severity.BLOCKER, Plane.GUEST),
-    ("internet-connectivity", "The internet can be reached", Severity.DEGRADED, Plane.GUEST),
+    ("vault-in-region", "A vault in the machine's region", Severity.BLOCKER, Plane.BACKUP),
+    ("backup-protection", "The machine is backed up", Severity.BLOCKER, Plane.BACKUP),
+    ("backup-health", "Azure Backup has no complaint", Severity.DEGRADED, Plane.BACKUP),
+    ("wire-server", "The guest reaches the wire server", Severity.BLOCKER, Plane.GUEST),
+    ("internet-connectivity", "The guest reaches the internet endpoints", Severity.DEGRADED, Plane.GUEST),
 )
 
 # check -> status, summary, reason, evidence value, next step, how often among a thousand machines

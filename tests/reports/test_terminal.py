@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ def test_each_of_the_worst_stands_with_its_reason(demo_run: Callable[..., AuditR
     rows = [line for line in lines if line.startswith("not-ready ")]
     assert len(rows) == 15
     assert all(re.search(r"vm-\S+\s+[a-z-]+: \S", row) for row in rows)
+
+
+def test_machines_of_one_name_are_told_apart(demo_run: Callable[..., AuditRun]) -> None:
+    run = demo_run(1)
+    ids = [f"/subscriptions/s/resourceGroups/rg-{at}/providers/x/virtualMachines/same" for at in (1, 2)]
+    twins = tuple(
+        replace(
+            run.machines[0],
+            machine=replace(run.machines[0].machine, id=known, name="same"),
+            verdict=Verdict.UNKNOWN,
+        )
+        for known in ids
+    )
+    text = shown(replace(run, machines=twins))
+    assert "rg-1/same" in text
+    assert "rg-2/same" in text
 
 
 def test_a_ready_fleet_has_no_list_of_the_worst(one_machine: Callable[..., AuditRun]) -> None:
