@@ -82,7 +82,7 @@ def _no_complaint(facts: Facts, backup: Backup, items: tuple[ProtectedItem, ...]
         rows.append(_job_row(facts.jobs.last, clip(facts.jobs.last.status)))
     if all(pending(item) for item in items):
         return skipped("the first backup has not run, and until then Azure's health means nothing", *rows)
-    if not any(_level(item) for item in items if not pending(item)):
+    if not any(_level(item) or item.health for item in items if not pending(item)):
         return unknown("Azure gives no health of it", *rows)
     return passed("Azure Backup has no complaint", *rows)
 
@@ -110,11 +110,14 @@ def _complaints(facts: Facts, backup: Backup, rules: Rules) -> Iterator[Complain
 
 def _health(item: ProtectedItem, backup: Backup, rules: Rules) -> Iterator[Complaint]:
     healthy = rules.texts("healthy-codes")
+    level = _level(item)
+    green = any(str(detail.code) in healthy for detail in item.health)
+    if level is Status.PASS and green:
+        return  # whatever else stands there is the indicator of a restore
     details = {
         (detail.code, detail.title): detail for detail in item.health if str(detail.code) not in healthy
     }
-    level = _level(item) or Status.PASS
-    status = Status.WARN if details and level is Status.PASS else level
+    status = level if level in {Status.WARN, Status.FAIL} else Status.WARN if details else Status.PASS
     for detail in details.values():
         yield _detail(item, detail, status, backup)
     if not details and status is not Status.PASS:

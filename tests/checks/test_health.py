@@ -15,6 +15,7 @@ SUCCESS = HealthDetail(0, "Success", "")
 OLD_AGENT = HealthDetail(380016, "UserErrorGuestAgentVersionUnsupported", "Not the latest agent.")
 SILENT = HealthDetail(400196, "UserErrorGuestAgentStatusUnavailable", "No communication.")
 NO_NETWORK = HealthDetail(400206, "ExtensionSnapshotFailedNoNetwork", "No network.")
+FAILED_RESTORE = HealthDetail(400367, "", "")
 STRANGE = HealthDetail(499999, "UserErrorOfTomorrow", "Something new.", ("Do\r\n   this.\r\n ",))
 WEEKLY = replace(POLICY, schedule="Weekly Sunday 02:00 UTC")
 HOURLY = replace(POLICY, schedule="Hourly, every 4 h")
@@ -45,10 +46,14 @@ PENDING = items({"protection_state": "IRPending", "last_backup_status": None, "l
         (health("actionrequired", NO_NETWORK), FAIL, "400206"),
         (health("ActionRequired", GREEN), FAIL, "ActionRequired, without details"),
         (health("ActionSuggested"), WARN, "ActionSuggested, without details"),
-        (health("Passed", GREEN, OLD_AGENT), WARN, "380016"),
+        (health("Passed", OLD_AGENT), WARN, "380016"),
+        (health(None, OLD_AGENT), WARN, "380016"),
+        # recorded: the indicator of a failed restore next to a green pre-check
+        (health("Passed", GREEN, FAILED_RESTORE), PASS, "no complaint"),
         (health("ActionRequired", STRANGE), FAIL, "499999 UserErrorOfTomorrow"),
         (health("Invalid"), UNKNOWN, "no health"),
         (health(None), UNKNOWN, "no health"),
+        (health(None, GREEN), PASS, "no complaint"),
         # next to a pending first backup health means nothing
         (PENDING, SKIP, "the first backup has not run"),
         (health("ActionRequired", NO_NETWORK, protection_state="IRPending"), SKIP, "first backup"),
