@@ -16,11 +16,12 @@ from auditor.simulator.estate import Estate, build_estate
 from auditor.simulator.vaults import Vault
 from auditor.simulator.vms import Vm
 from auditor.simulator.world import Options
+from tests.conftest import require_lane
 
 AZ = Path(os.environ.get("AUDITOR_AZ") or Path(__file__).parents[2] / ".venv-az" / "bin" / "az")
 VMS, SEED = 60, 11
 
-pytestmark = [pytest.mark.az, pytest.mark.skipif(not AZ.exists(), reason=f"no az at {AZ}")]
+pytestmark = pytest.mark.az
 
 Az = Callable[..., Any]
 
@@ -28,6 +29,11 @@ Az = Callable[..., Any]
 @pytest.fixture(scope="module")
 def estate() -> Estate:
     return build_estate(VMS, SEED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _lane() -> None:
+    require_lane("az", AZ.exists())
 
 
 @pytest.fixture(scope="module")
