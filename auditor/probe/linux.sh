@@ -24,6 +24,7 @@ def stage_of(error):
     error = getattr(error, "reason", error)
     if isinstance(error, socket.gaierror): return "dns", error
     if isinstance(error, ssl.SSLError): return "tls", error
+    if "Tunnel connection failed" in str(error): return "http", error
     return "tcp", error
 try:
     if kind == "tcp":
@@ -230,7 +231,7 @@ fact_agent() {
     member agent "{\"path\":$(text "$AGENT")$(printf '%s\n' "$agent_parts" | sed -n 's/^"/,"/p' | tr -d '\n')}"
   fi
   case $agent_parts in
-    *'"python":"'*) ;;
+    *'"python":"'*) member python "$(printf '%s\n' "$agent_parts" | sed -n 's/.*"python":\("[^"]*"\).*/\1/p')" ;;
     *) fact_python ;;
   esac
 }
@@ -353,7 +354,7 @@ CURL
   curl_error=$(printf '%s' "$curl_body" | sed -n 's/.*curl: (\([0-9]*\)).*/\1/p')
   curl_stage=tcp
   case $curl_tcp in *[1-9]*) curl_stage=http ;; esac
-  case $curl_error in 5 | 6) curl_stage=dns ;; 35 | 51 | 53 | 58 | 59 | 60 | 64 | 66 | 77 | 80 | 83 | 90 | 91) curl_stage=tls ;; esac
+  case $curl_error in 56 | 97) curl_stage=http ;; 5 | 6) curl_stage=dns ;; 35 | 51 | 53 | 58 | 59 | 60 | 64 | 66 | 77 | 80 | 83 | 90 | 91) curl_stage=tls ;; esac
   if [ "$curl_stage" = http ]; then
     case $1:$curl_code:$curl_tls:$curl_error in
       http:200:* | tcp:*) curl_stage=ok ;;

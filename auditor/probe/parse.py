@@ -13,7 +13,7 @@ from auditor.hosts.text import printable
 BEGIN, END = b"AUDITOR-PROBE-BEGIN ", b" AUDITOR-PROBE-END"
 SCHEMA = 1
 ITEMS = 64
-STAGES = frozenset({"ok", "dns", "tcp", "tls", "http"})
+STAGES = ("ok", "dns", "tcp", "tls", "http")
 
 T = TypeVar("T")
 Document = Mapping[str, Any]

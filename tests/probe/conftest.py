@@ -1,0 +1,143 @@
+"""The Linux probe, run for real: on this machine and in a network namespace with a small Azure in it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.facts import Guest
+from auditor.probe import linux_script, parse
+from auditor.rules import Endpoint
+from tests.conftest import require_lane
+
+AZURE = Path(__file__).with_name("small_azure.py")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a probe said: as facts, as JSON, as bytes, and how long it took."""
+
+    guest: Guest
+    json: Mapping[str, Any]
+    output: bytes
+    seconds: float
+
+
+def run_probe(
+    command: Iterable[str],
+    script: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    endpoints: Iterable[Endpoint] = (),
+) -> Answer:
+    """Give the probe to a shell on its standard input, as sshd does."""
+    start = time.monotonic()
+    text = (script or linux_script(endpoints)).encode()
+    ran = subprocess.run(
+        [*command], check=False, input=text, capture_output=True, env=environment, timeout=60
+    )
+    seconds = time.monotonic() - start
+    assert ran.returncode == 0, ran.stderr
+    body = ran.stdout.partition(b"AUDITOR-PROBE-BEGIN ")[2].partition(b" AUDITOR-PROBE-END")[0]
+    guest = parse(ran.stdout, observed_at=datetime.now(UTC), transport="ssh")
+    return Answer(guest, json.loads(body.decode("utf-8", "replace")), ran.stdout, seconds)
+
+
+@cache
+def _namespaces() -> bool:
+    if not shutil.which("unshare") or not shutil.which("ip"):
+        return False
+    tried = subprocess.run(["unshare", "-rnm", "true"], check=False, capture_output=True)
+    return tried.returncode == 0
+
+
+@dataclass
+class Box:
+    """A network namespace of its own, as root of a user namespace of its own; `hidden` programs are gone."""
+
+    folder: Path
+
+    def probe(
+        self,
+        *azure: str,
+        hidden: Iterable[str] = (),
+        setup: Iterable[str] = (),
+        endpoints: Iterable[Endpoint] = (),
+        **environment: str,
+    ) -> Answer:
+        """Run the probe where `azure` (arguments of small_azure) is all the network there is."""
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
+        lines = [
+            "set -e",
+            "ip link set lo up",
+            *setup,
+            f"{sys.executable} {AZURE} {ready} {' '.join(map(_quoted, azure))} >&2 &",
+            f"until [ -e {ready} ]; do sleep 0.05; done",
+            *(f"mount --bind /dev/null {path}" for name in hidden if (path := _program(name))),
+            "sh -s; kill $!",
+        ]
+        command = ["unshare", "-rnm", "--kill-child", "sh", "-c", "\n".join(lines)]
+        plain = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        return run_probe(command, environment={**plain, **environment}, endpoints=endpoints)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _program(name: str) -> str | None:
+    found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    return os.path.realpath(found) if found else None
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    """A namespace to probe in."""
+    require_lane("namespaces", _namespaces())
+    return Box(tmp_path)
+
+
+Stubbed = Callable[..., Answer]
+
+
+@pytest.fixture
+def stubbed(tmp_path: Path) -> Stubbed:
+    """Run the probe with stand-ins for the agent and the system's programs.
+
+    They encode our own belief of what those print: this tries the reading, not the belief.
+    """
+
+    def run(config: str | None = None, lib: Iterable[str] | None = None, **programs: str) -> Answer:
+        stubs = tmp_path / "stubs"
+        stubs.mkdir()
+        for name, body in {"curl": "exit 7", **programs}.items():
+            path = stubs / name.replace("_", "-")
+            path.write_text(f"#!/bin/sh\n{body}\n")
+            path.chmod(0o755)
+        if config is not None:
+            (tmp_path / "waagent.conf").write_text(config)
+        for name in lib if lib is not None else ():
+            (tmp_path / "lib" / name).mkdir(parents=True)
+        script = linux_script([])
+        for real, ours in {
+            "PATH=/usr/sbin:": f"PATH={stubs}:/usr/sbin:",
+            "for agent_dir in /usr/sbin ": f"for agent_dir in {stubs} /usr/sbin ",
+            "CONF=/etc/waagent.conf": f"CONF={tmp_path}/waagent.conf",
+            "LIB=/var/lib/waagent": f"LIB={tmp_path}/lib",
+            "-d /run/systemd/system": f"-e {stubs}/systemctl",
+        }.items():
+            assert real in script
+            script = script.replace(real, ours)
+        return run_probe(["sh", "-s"], script)
+
+    return run

@@ -1,0 +1,230 @@
+"""Any bytes in, facts or a reason out."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.errors import HostError
+from auditor.facts import Attempt, Disk, Guest, GuestAgent, Unseen
+from auditor.probe import parse
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+FULL: dict[str, Any] = {
+    "schema": 1,
+    "platform": "linux",
+    "privileged": True,
+    "os": {"name": "Debian GNU/Linux", "version": "12"},
+    "kernel": "6.1.0-28-cloud-amd64",
+    "architecture": "x86_64",
+    "hostname": "web-1",
+    "clock": 1795342800,
+    "agent": {
+        "path": "/usr/sbin/waagent",
+        "daemon_version": "2.7.3.0",
+        "goal_state_version": "2.15.0.1",
+        "python": "3.11.2",
+        "package": "waagent",
+        "package_version": "2.7.3.0-4.1",
+        "unit": "walinuxagent",
+        "load": "loaded",
+        "active": "active",
+        "enabled": "enabled",
+    },
+    "extensions_enabled": True,
+    "auto_update": False,
+    "snapshot_extension": ["1.0.9220.0"],
+    "wire_server": [
+        {"target": "http://168.63.129.16/?comp=versions", "stage": "ok", "ms": 3, "detail": "HTTP 200"},
+        {"target": "168.63.129.16:32526", "stage": "ok", "ms": 2, "detail": "connected"},
+    ],
+    "imds": {"target": "http://169.254.169.254/metadata/instance", "stage": "ok", "ms": 9, "detail": ""},
+    "vm_id": "5b1ca0de-0000-4000-8000-00000000a001",
+    "on_azure_host": True,
+    "endpoints": [{"target": "a.example:443", "stage": "dns", "ms": None, "detail": "no such name"}],
+    "disk": {"path": "/var/lib/waagent", "mount": "/", "free": 10, "total": 20, "noexec": True},
+    "python": "3.11.2",
+    "proxies": [["unit https_proxy", "http://***@proxy:3128"]],
+}
+
+
+def said(document: object, before: bytes = b"", after: bytes = b"\n") -> bytes:
+    return before + b"AUDITOR-PROBE-BEGIN " + json.dumps(document).encode() + b" AUDITOR-PROBE-END" + after
+
+
+def read(output: bytes) -> Guest:
+    return parse(output, observed_at=NOW, transport="ssh")
+
+
+def test_everything() -> None:
+    assert read(said(FULL)) == Guest(
+        platform="linux",
+        observed_at=NOW,
+        transport="ssh",
+        privileged=True,
+        os_name="Debian GNU/Linux",
+        os_version="12",
+        kernel="6.1.0-28-cloud-amd64",
+        hostname="web-1",
+        architecture="x86_64",
+        agent=GuestAgent(
+            path="/usr/sbin/waagent",
+            daemon_version="2.7.3.0",
+            goal_state_version="2.15.0.1",
+            package="waagent",
+            package_version="2.7.3.0-4.1",
+            unit="walinuxagent",
+            active="active",
+            enabled="enabled",
+        ),
+        extensions_enabled=True,
+        auto_update=False,
+        snapshot_extension=("1.0.9220.0",),
+        wire_server=(
+            Attempt("http://168.63.129.16/?comp=versions", "ok", "HTTP 200", 3),
+            Attempt("168.63.129.16:32526", "ok", "connected", 2),
+        ),
+        imds=Attempt("http://169.254.169.254/metadata/instance", "ok", "", 9),
+        vm_id="5b1ca0de-0000-4000-8000-00000000a001",
+        on_azure_host=True,
+        endpoints=(Attempt("a.example:443", "dns", "no such name"),),
+        disk=Disk("/var/lib/waagent", 10, 20, True),
+        python="3.11.2",
+        proxies=(("unit https_proxy", "http://***@proxy:3128"),),
+        clock=datetime.fromtimestamp(1795342800, UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"Welcome!\r\nLast login: never\n", b"\nbye\n"),
+        (b"AUDITOR-PROBE-END \xff\xfe {", b""),
+        (b"+ printf AUDITOR-PROBE-BEGIN {} AUDITOR-PROBE-END\n", b""),
+    ],
+)
+def test_noise_around_the_answer(before: bytes, after: bytes) -> None:
+    assert read(said(FULL, before, after)) == read(said(FULL))
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (b"", "did not answer the probe; it said: nothing"),
+        (b"Permission denied\n", "did not answer the probe; it said: Permission denied"),
+        (b"AUDITOR-PROBE-BEGIN {", "did not answer the probe"),
+        (b"AUDITOR-PROBE-BEGIN { AUDITOR-PROBE-END", "is not JSON"),
+        (b"AUDITOR-PROBE-BEGIN " + b"[" * 100_000 + b" AUDITOR-PROBE-END", "is not JSON"),
+        (b'AUDITOR-PROBE-BEGIN {"schema":' + b"9" * 10_000 + b"} AUDITOR-PROBE-END", "is not JSON"),
+        (said([]), "is not a JSON object"),
+        (said({}), "an unknown form: schema None"),
+        (said({"schema": 2}), "an unknown form: schema 2"),
+    ],
+)
+def test_what_is_no_answer(output: bytes, reason: str) -> None:
+    with pytest.raises(HostError, match=reason):
+        read(output)
+
+
+FACTS = (
+    "agent", "extensions_enabled", "auto_update", "snapshot_extension", "wire_server", "imds", "vm_id",
+    "on_azure_host", "endpoints", "disk", "python", "proxies",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_fact_that_is_unseen_absent_or_nonsense(name: str) -> None:
+    def fact(value: object) -> object:
+        return getattr(read(said({**FULL, name: value})), name)
+
+    assert fact({"unseen": "not readable by azops"}) == Unseen("not readable by azops")
+    assert fact({"unseen": ""}) == Unseen("no reason given")
+    assert isinstance(fact(12.5), Unseen)
+    assert isinstance(fact({"a": 1}), Unseen) or name == "agent"
+    left_out = {key: value for key, value in FULL.items() if key != name}
+    assert getattr(read(said(left_out)), name) == Unseen("the probe did not report it")
+
+
+@pytest.mark.parametrize("name", ["agent", "extensions_enabled", "auto_update", "vm_id", "python"])
+def test_known_to_be_absent(name: str) -> None:
+    assert getattr(read(said({**FULL, name: None})), name) is None
+
+
+def test_one_unseen_item_hides_its_list() -> None:
+    guest = read(said({**FULL, "endpoints": [*FULL["endpoints"], {"unseen": "no tool"}]}))
+    assert guest.endpoints == Unseen("no tool")
+
+
+FAILED = {"target": "168.63.129.16:32526", "stage": "tcp", "ms": 4001, "detail": "timed out"}
+
+
+def test_a_failed_wire_server_counts_only_as_root() -> None:
+    attempts = [FULL["wire_server"][0], FAILED]
+    guest = read(said({**FULL, "wire_server": attempts}))
+    assert isinstance(guest.wire_server, tuple)
+    assert [attempt.ok for attempt in guest.wire_server] == [True, False]
+    guest = read(said({**FULL, "wire_server": attempts, "privileged": False}))
+    assert isinstance(guest.wire_server, Unseen)
+    assert "not tried as root" in guest.wire_server.reason
+    assert "168.63.129.16:32526: tcp, timed out" in guest.wire_server.reason
+    guest = read(said({**FULL, "privileged": False}))
+    assert isinstance(guest.wire_server, tuple)
+
+
+def test_long_and_hostile_words_are_clipped_and_flat() -> None:
+    hostile = "<script>\x00\x1b[31m\u202e{{7*7}}\n" + "x" * 10_000
+    guest = read(said({**FULL, "hostname": hostile, "os": {"name": hostile}, "vm_id": {"unseen": hostile}}))
+    for word in (guest.hostname, guest.os_name, getattr(guest.vm_id, "reason", None)):
+        assert word is not None
+        assert len(word) <= 400
+        assert word.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        ("http://proxy:3128", "http://proxy:3128"),
+        ("http://user:secret@proxy:3128", "http://***@proxy:3128"),
+        ("http://user:sec@ret@proxy:3128", "http://***@proxy:3128"),
+        ("http://user:sec/ret@proxy:3128", "http://***@proxy:3128"),
+        ("user:secret@proxy:3128", "***@proxy:3128"),
+    ],
+)
+def test_a_password_that_slipped_through_is_taken_out(value: str, redacted: str) -> None:
+    assert read(said({**FULL, "proxies": [["unit http_proxy", value]]})).proxies == (
+        ("unit http_proxy", redacted),
+    )
+
+
+@pytest.mark.parametrize("clock", [None, "soon", 10**18, -1, True, 1e300])
+def test_a_clock_that_is_none(clock: object) -> None:
+    assert read(said({**FULL, "clock": clock})).clock is None
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+attempts = st.fixed_dictionaries(
+    {"target": values, "stage": st.sampled_from(["ok", "dns", "x"]) | values, "detail": values, "ms": values}
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FULL)), values | attempts | st.lists(attempts, max_size=3)))
+def test_any_json_is_a_guest(changes: dict[str, Any]) -> None:
+    guest = read(said({**FULL, **changes, "schema": 1}))
+    assert isinstance(guest, Guest)
+    assert guest.privileged is (changes.get("privileged", True) is True)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_are_a_guest_or_a_reason(content: bytes, framed: bool) -> None:
+    output = b"AUDITOR-PROBE-BEGIN " + content + b" AUDITOR-PROBE-END" if framed else content
+    with pytest.raises(HostError) as caught:
+        read(output)
+    assert str(caught.value).isprintable()
