@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPMessage
+from email.message import Message
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ class Answer:
     """A raw answer; `headers` are read case-insensitively."""
 
     status: int
-    headers: HTTPMessage
+    headers: Message
     raw: bytes
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
@@ -21,7 +22,7 @@ from auditor.simulator.faults import Fault
 from auditor.simulator.server import RunningServer
 from tests.simulator.client import of
 
-Connect = Callable[[str], tuple[ComputeManagementClient, RecoveryServicesBackupClient]]
+Connect = Callable[[str], tuple[Any, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,13 @@ def connect(shared: RunningServer) -> Iterator[Connect]:
                 **trust,
             )
         )
-        place = {"base_url": shared.url, "credential_scopes": [f"{shared.url}/.default"], **trust}
+        place: dict[str, Any] = {
+            "base_url": shared.url,
+            "credential_scopes": [f"{shared.url}/.default"],
+            **trust,
+        }
 
-        def clients(subscription: str) -> tuple[ComputeManagementClient, RecoveryServicesBackupClient]:
+        def clients(subscription: str) -> tuple[Any, Any]:
             return (
                 stack.enter_context(ComputeManagementClient(credential, subscription, **place)),
                 stack.enter_context(RecoveryServicesBackupClient(credential, subscription, **place)),
@@ -88,7 +93,8 @@ def test_a_machine_that_is_off_refuses_commands(connect: Connect, estate: Estate
     script = {"commandId": "RunShellScript", "script": ["id"]}
     with pytest.raises(HttpResponseError) as caught:
         compute.virtual_machines.begin_run_command(vm.group, vm.name, script)
-    assert (caught.value.status_code, caught.value.error.code) == (409, "OperationNotAllowed")
+    assert caught.value.status_code == 409
+    assert "OperationNotAllowed" in str(caught.value)
 
 
 def test_items_jobs_and_policies_deserialise(connect: Connect, estate: Estate) -> None:
@@ -114,7 +120,7 @@ async def read_with_aio(server: RunningServer, subscription: str) -> tuple[int, 
     async with ClientSession(
         connector=connector, auto_decompress=False, cookie_jar=DummyCookieJar()
     ) as session:
-        transport = {"transport": AioHttpTransport(session=session, session_owner=False)}
+        transport: dict[str, Any] = {"transport": AioHttpTransport(session=session, session_owner=False)}
         credential = AioCredential(
             estate.tenant,
             estate.client_id,
@@ -123,7 +129,11 @@ async def read_with_aio(server: RunningServer, subscription: str) -> tuple[int, 
             disable_instance_discovery=True,
             **transport,
         )
-        place = {"base_url": server.url, "credential_scopes": [f"{server.url}/.default"], **transport}
+        place: dict[str, Any] = {
+            "base_url": server.url,
+            "credential_scopes": [f"{server.url}/.default"],
+            **transport,
+        }
         vault = next(v for v in estate.vaults if v.subscription == subscription and v.items)
         async with AioCompute(credential, subscription, **place) as compute:
             vms = [vm async for vm in compute.virtual_machines.list_all()]
@@ -142,7 +152,7 @@ def test_the_asynchronous_clients(shared: RunningServer, estate: Estate) -> None
 
 def test_a_401_in_the_middle_reaches_the_caller(serve: Callable[..., RunningServer], estate: Estate) -> None:
     server = serve(faults=[Fault("skiptoken", status=401)])
-    trust = {"connection_verify": str(server.ca_pem)}
+    trust: dict[str, Any] = {"connection_verify": str(server.ca_pem)}
     with (
         ClientSecretCredential(
             estate.tenant,

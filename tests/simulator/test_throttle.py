@@ -4,11 +4,12 @@ from collections.abc import Callable
 import pytest
 
 from auditor.simulator import throttle
+from auditor.simulator.server import RunningServer
 from auditor.simulator.throttle import Meter, Quotas, Refusal
 from auditor.simulator.world import Options
 from tests.simulator.client import Client, of
 
-Serve = Callable[..., object]
+Serve = Callable[..., RunningServer]
 ITEMS = "Microsoft.RecoveryServices/vaults/backupProtectedItems/read"
 
 
