@@ -22,9 +22,13 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
     """The verdict of a machine.
 
     A failed blocker outweighs an unjudged one, which outweighs a warning: with a blocker unseen,
-    "at risk" would promise more than is known.
+    "at risk" would promise more than is known. A machine of which nothing at all could be judged is
+    unknown whatever the severities, and never ready.
     """
-    votes = {_vote(finding) for finding in findings}
+    found = tuple(findings)
+    votes = {_vote(finding) for finding in found}
+    if {finding.status for finding in found} in ({Status.UNKNOWN}, {Status.UNKNOWN, Status.SKIP}):
+        votes.add(Verdict.UNKNOWN)
     for candidate in (Verdict.NOT_READY, Verdict.UNKNOWN, Verdict.AT_RISK):
         if candidate in votes:
             return candidate

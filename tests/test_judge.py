@@ -36,6 +36,9 @@ def found(status: Status, severity: Severity) -> Finding:
     return Finding("c", "C", status, severity, "")
 
 
+HOLDS = found(Status.PASS, Severity.INFO)
+
+
 @pytest.mark.parametrize(
     ("status", "severity", "expected"),
     [
@@ -52,8 +55,14 @@ def found(status: Status, severity: Severity) -> Finding:
         *((status, Severity.INFO, Verdict.READY) for status in Status),
     ],
 )
-def test_one_finding(status: Status, severity: Severity, expected: Verdict) -> None:
-    assert verdict([found(status, severity)]) is expected
+def test_one_finding_beside_one_that_holds(status: Status, severity: Severity, expected: Verdict) -> None:
+    assert verdict([found(status, severity), HOLDS]) is expected
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+@pytest.mark.parametrize("others", [[], [Status.SKIP], [Status.UNKNOWN]])
+def test_a_machine_of_which_nothing_was_judged_is_unknown(severity: Severity, others: list[Status]) -> None:
+    assert verdict([found(status, severity) for status in (Status.UNKNOWN, *others)]) is Verdict.UNKNOWN
 
 
 FINDINGS = st.builds(found, st.sampled_from(Status), st.sampled_from(Severity))
@@ -62,8 +71,8 @@ ORDER = [Verdict.READY, Verdict.AT_RISK, Verdict.UNKNOWN, Verdict.NOT_READY]
 
 @given(st.lists(FINDINGS))
 def test_the_worst_finding_decides(findings: list[Finding]) -> None:
-    votes = [verdict([finding]) for finding in findings]
-    assert verdict(findings) is max(votes, key=ORDER.index, default=Verdict.READY)
+    votes = [verdict([finding, HOLDS]) for finding in findings]
+    assert verdict([*findings, HOLDS]) is max(votes, key=ORDER.index, default=Verdict.READY)
 
 
 @given(st.lists(FINDINGS), st.randoms())
