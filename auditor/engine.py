@@ -39,8 +39,8 @@ Progress = Callable[[int, int], None]
 class Inventory:
     """The machines to audit, what the list said of each, and what could not be listed."""
 
-    machines: tuple[Machine, ...]
-    models: Mapping[str, VmModel] = field(default_factory=dict)
+    machines: tuple[Machine, ...] = field(repr=False)
+    models: Mapping[str, VmModel] = field(default_factory=dict, repr=False)
     limits: tuple[Limit, ...] = ()
     lost: tuple[Lost, ...] = ()
 

@@ -177,7 +177,8 @@ class AuditRun:
     rule_set: str
     scope: Mapping[str, tuple[str, ...]]
     coverage: Coverage
-    machines: tuple[MachineResult, ...]
+    # asyncio.run writes out the result of its main task (twice) and throws it away: seconds and megabytes
+    machines: tuple[MachineResult, ...] = field(repr=False)
 
     def verdicts(self) -> dict[Verdict, int]:
         """Machines per verdict, zeros included."""
