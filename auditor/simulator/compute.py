@@ -8,7 +8,8 @@ from auditor.simulator.replies import ArmError, Call, Reply, answer, not_found, 
 from auditor.simulator.routes import Router
 from auditor.simulator.scenarios import Power
 from auditor.simulator.state import VmState
-from auditor.simulator.vms import extension_document, handler_entry, view_entry
+from auditor.simulator.views import handler_entry, view_entry
+from auditor.simulator.vms import extension_document
 from auditor.simulator.world import Operation, World, signed
 
 _SUB = "/subscriptions/{sub}/providers/Microsoft.Compute"

@@ -7,20 +7,21 @@ from typing import Any
 from uuid import UUID
 
 from auditor.model import Platform, Status, Verdict
-from auditor.simulator.scenarios import FAULTS, HEALTHY, HEALTHY_SHARED, ItemSpec, Scenario, Where
+from auditor.simulator.catalogue import FAULTS, HEALTHY, HEALTHY_SHARED
+from auditor.simulator.jobs import Job, make_jobs
+from auditor.simulator.scenarios import ItemSpec, Scenario, Where
+from auditor.simulator.seeds import Seed, choose_image
 from auditor.simulator.vaults import (
     CLASSIC,
-    Job,
     Source,
     Vault,
     container_of,
     item_document,
     make_item,
-    make_jobs,
     make_vault,
     other_workload_item,
 )
-from auditor.simulator.vms import Seed, Vm, choose_image, make_vm
+from auditor.simulator.vms import Vm, make_vm
 
 REGIONS = ("westeurope", "northeurope")
 HEALTHY_SHARE = 0.55

@@ -4,13 +4,14 @@ import time
 from random import Random
 from typing import Any
 
+from auditor.simulator.jobs import Job
 from auditor.simulator.recovery import ITEM, VAULT, missing
 from auditor.simulator.replies import ArmError, Call, Reply, answer, paged
 from auditor.simulator.routes import Router
 from auditor.simulator.scenarios import ItemSpec
 from auditor.simulator.state import VaultState, VmState
 from auditor.simulator.throttle import ARM_WRITE, FREE, recovery
-from auditor.simulator.vaults import Job, Source, container_of, item_document
+from auditor.simulator.vaults import Source, container_of, item_document
 from auditor.simulator.wire import NEVER, Document, instant
 from auditor.simulator.world import Operation, World, odata_terms, signed
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
+from auditor.simulator.jobs import Job, job_document
 from auditor.simulator.replies import ArmError, Call, Reply, answer, paged
 from auditor.simulator.routes import Router
 from auditor.simulator.throttle import FREE, recovery
-from auditor.simulator.vaults import Job, job_document
 from auditor.simulator.world import World, odata_terms
 
 _RS = "Microsoft.RecoveryServices"

@@ -5,8 +5,10 @@ from typing import Any
 
 import orjson
 
-from auditor.simulator.vaults import Job, Vault
-from auditor.simulator.vms import Vm, power_status
+from auditor.simulator.jobs import Job
+from auditor.simulator.vaults import Vault
+from auditor.simulator.views import power_status
+from auditor.simulator.vms import Vm
 from auditor.simulator.wire import Document, instant
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from auditor.cli.simulate import simulate
+from auditor.simulator.catalogue import FAULTS, HEALTHY, HEALTHY_SHARED
 from auditor.simulator.guests import GUESTS, GuestState
-from auditor.simulator.scenarios import FAULTS, HEALTHY, HEALTHY_SHARED, Scenario
+from auditor.simulator.scenarios import Scenario
 
 
 def rows(entries: Iterable[Scenario | GuestState]) -> list[str]:

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from auditor.model import Status, Verdict
+from auditor.simulator.catalogue import FAULTS, HEALTHY, HEALTHY_SHARED
 from auditor.simulator.estate import Estate, build_estate
-from auditor.simulator.scenarios import FAULTS, HEALTHY, HEALTHY_SHARED
 from auditor.simulator.vaults import Vault
 
 
@@ -104,3 +104,12 @@ def test_machines_differ_in_platform_disks_and_power(estate: Estate) -> None:
     assert {vm.power for vm in estate.vms} == {"running", "stopped", "deallocated"}
     off = next(vm for vm in estate.vms if vm.power == "deallocated")
     assert "vmAgent" not in off.view
+
+
+def test_the_backup_extension_shows_for_unmanaged_disks_only() -> None:
+    shown = {
+        ("managedDisk" in vm.model["properties"]["storageProfile"]["osDisk"], bool(vm.extensions))
+        for vm in build_estate(200, 1).vms
+        if vm.scenario is HEALTHY
+    }
+    assert shown == {(True, False), (False, True)}
