@@ -7,14 +7,12 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 import orjson
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.policies import UserAgentPolicy
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
 
-from auditor import __version__
 from auditor.azure.cloud import Cloud
 from auditor.azure.identity import Identity
 from auditor.azure.network import proxy_for
@@ -27,7 +25,6 @@ from auditor.errors import AuthenticationError, NotFound, PermissionMissing, Sou
 READ_TIMEOUT = 60.0
 _READS = 3
 _PAGES = 10_000
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 # a resource provider that a subscription never registered: nothing of its kind can exist there
 _NOTHING_THERE = frozenset({"missingsubscriptionregistration", "subscriptionnotregistered"})
 
@@ -56,7 +53,6 @@ class Arm:
                     session=session, session_owner=False, connection_timeout=15, read_timeout=read_timeout
                 ),
                 "policies": [
-                    UserAgentPolicy(base_user_agent=f"fleet-auditor/{__version__}"),
                     GatePolicy(gate),
                     RenewPolicy(identity),
                     AsyncARMChallengeAuthenticationPolicy(credential, cloud.scope),
@@ -69,11 +65,11 @@ class Arm:
 
     async def get(self, call: Call, **options: Any) -> Any:
         """The JSON of one GET; raises a `SourceError` that says what was missing."""
-        return await self._json(call, call.url, options)
+        return await self._json(call, self._base + call.url, options)
 
     async def pages(self, call: Call) -> AsyncIterator[list[Any]]:
         """The items of a list, page by page, until no nextLink is left; raises `SourceError`."""
-        url: str | None = call.url
+        url: str | None = self._base + call.url
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= _PAGES:
@@ -94,9 +90,7 @@ class Arm:
     async def _json(self, call: Call, url: str, options: dict[str, Any]) -> Any:
         send = (self.backup if call.recovery_services else self.compute).send_request
         for _ in range(_READS):
-            response = await send(
-                HttpRequest("GET", url, headers=_HEADERS), lanes=call.lanes, proxy=self._proxy, **options
-            )
+            response = await send(HttpRequest("GET", url), lanes=call.lanes, proxy=self._proxy, **options)
             if response.status_code != 200:
                 return _nothing(response, call)
             try:

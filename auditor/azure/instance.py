@@ -91,7 +91,7 @@ def _from_view(item: Mapping[str, Any], resources: Mapping[str, Extension]) -> E
 
 
 def _statuses(block: Any) -> tuple[StatusCode, ...]:
-    return tuple(_status(item) for item in wire.sequence(block, "statuses"))
+    return tuple([_status(item) for item in wire.sequence(block, "statuses")])
 
 
 def _status(item: Any) -> StatusCode:

@@ -10,6 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import certifi
 
+from auditor import __version__
 from auditor.errors import SettingsError
 
 CONNECTIONS = 64
@@ -42,6 +43,7 @@ def open_session(context: ssl.SSLContext, connections: int = CONNECTIONS) -> aio
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=context, keepalive_timeout=_KEEP_ALIVE),
+        headers={"User-Agent": f"fleet-auditor/{__version__}", "Accept-Encoding": "gzip, deflate"},
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,

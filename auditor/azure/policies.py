@@ -1,16 +1,21 @@
 """Our own steps in the SDK's pipeline: the gate with its retries, and the renewal of a refused token."""
 
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import aiohttp
-from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceResponseTimeoutError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    ServiceRequestTimeoutError,
+    ServiceResponseTimeoutError,
+)
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from auditor.azure.identity import Identity
 from auditor.azure.retry_after import hint_of
-from auditor.azure.throttle import Gate
+from auditor.azure.throttle import Gate, Lane
 from auditor.errors import AuthenticationError, SourceError, Throttled
 
 TRIES = 4
@@ -19,7 +24,6 @@ _PASSING = frozenset({408, 500, 502, 503, 504})
 
 Request = PipelineRequest[HttpRequest]
 Response = PipelineResponse[HttpRequest, AsyncHttpResponse]
-T = TypeVar("T")
 
 
 class GatePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
@@ -39,41 +43,43 @@ class GatePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         deadline = self._gate.clock() + options.pop("max_wait", self._gate.max_wait)
         failures = refusals = 0
         while True:
-            answer = await self._attempt(request, lanes, deadline)
-            if isinstance(answer, AzureError | OSError):
-                failures += 2 if isinstance(answer, ServiceResponseTimeoutError) else 1
+            places = await self._gate.enter(lanes, deadline)
+            answer = await self._attempt(request, places)
+            if isinstance(answer, OSError):
+                failures += 2 if isinstance(answer, TimeoutError) else 1
                 await self._recover(request, answer, failures, deadline)
                 continue
             response = answer.http_response
             if response.status_code == 429:
-                self._gate.throttled(lanes, response.headers, response.text(), refusals)
+                self._gate.refused(places, response.headers, response.text(), refusals)
                 refusals += 1
                 continue
-            self._gate.learn(lanes, response.headers)
+            self._gate.leave(places, response.headers)
             if response.status_code not in _PASSING or failures >= TRIES - 1 or not _repeatable(request):
                 return answer
             failures += 1
             await self._pause(failures, deadline, hint_of(response.headers))
 
-    async def _attempt(
-        self, request: Request, lanes: Any, deadline: float
-    ) -> Response | AzureError | OSError:
-        async with self._gate.passage(lanes, deadline):
-            try:
-                return await self.next.send(request)
-            except ClientAuthenticationError as error:
-                raise AuthenticationError(str(error)) from error
-            except (AzureError, aiohttp.ClientError, OSError, TimeoutError) as error:
-                return error if isinstance(error, AzureError | OSError) else OSError(str(error))
+    async def _attempt(self, request: Request, places: Sequence[Lane]) -> Response | OSError:
+        """One try: the answer, or the lost connection as an `OSError`; the places are kept for an answer."""
+        try:
+            return await self.next.send(request)
+        except BaseException as error:
+            self._gate.leave(places)
+            match error:
+                case ClientAuthenticationError():
+                    raise AuthenticationError(str(error)) from error
+                case ServiceResponseTimeoutError() | ServiceRequestTimeoutError() | TimeoutError():
+                    return TimeoutError(str(error) or "no answer in time")
+                case AzureError() | aiohttp.ClientError() | OSError():
+                    return ConnectionError(" ".join(str(error).split()) or type(error).__name__)
+            raise
 
-    async def _recover(
-        self, request: Request, error: AzureError | OSError, failures: int, deadline: float
-    ) -> None:
-        text = " ".join(str(error).split()) or type(error).__name__
-        if "CERTIFICATE_VERIFY_FAILED" in text:
-            raise SourceError(f"ARM's TLS certificate is not trusted; pass --ca-bundle ({text})") from error
+    async def _recover(self, request: Request, error: OSError, failures: int, deadline: float) -> None:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise SourceError(f"ARM's TLS certificate is not trusted; pass --ca-bundle ({error})") from error
         if failures >= TRIES or not _repeatable(request):
-            raise SourceError(f"no answer from Azure: {text}") from error
+            raise SourceError(f"no answer from Azure: {error}") from error
         await self._pause(failures, deadline, None)
 
     async def _pause(self, failures: int, deadline: float, hint: float | None) -> None:

@@ -9,8 +9,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.azure.retry_after import hint_of, remaining_of
@@ -18,6 +17,8 @@ from auditor.errors import Throttled
 
 MAX_WAIT = 900.0
 _SLICE = 5.0
+_PLENTY = 1000
+_SAMPLE = 16
 _BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 Clock = Callable[[], float]
@@ -50,21 +51,11 @@ class LaneKey:
 class Lane:
     """The client's picture of one bucket; times are seconds of the gate's clock."""
 
-    __slots__ = (
-        "_capacity",
-        "_level",
-        "_quota",
-        "_stamp",
-        "in_flight",
-        "queue",
-        "resume",
-        "since",
-        "waiting",
-    )
+    __slots__ = ("_capacity", "_level", "_stamp", "in_flight", "key", "queue", "resume", "since", "waiting")
 
-    def __init__(self, quota: Quota, now: float) -> None:
-        self._quota = quota
-        self._capacity = self._level = quota.burst
+    def __init__(self, key: LaneKey, now: float) -> None:
+        self.key = key
+        self._capacity = self._level = key.quota.burst
         self._stamp = now
         self.resume = now
         self.since: float | None = None
@@ -76,7 +67,12 @@ class Lane:
         self._refill(now)
         missing = places - self._level
         start = max(self.resume - now, 0.0)
-        return start + missing / self._quota.per_second if missing > 0 else start
+        return start + missing / self.key.quota.per_second if missing > 0 else start
+
+    @property
+    def plenty(self) -> bool:
+        """Whether the bucket is so full that not every answer's headers need reading."""
+        return self._level > _PLENTY
 
     def take(self) -> None:
         """Use one place; ask `delay` first."""
@@ -98,7 +94,7 @@ class Lane:
 
     def _refill(self, now: float) -> None:
         if now > self._stamp:
-            self._level = min(self._capacity, self._level + (now - self._stamp) * self._quota.per_second)
+            self._level = min(self._capacity, self._level + (now - self._stamp) * self.key.quota.per_second)
             self._stamp = now
 
 
@@ -118,74 +114,75 @@ class Gate:
         self.sleep = sleep
         self._chance = chance
         self._lanes: dict[LaneKey, Lane] = {}
+        self._answers = 0
 
-    @asynccontextmanager
-    async def passage(self, keys: Sequence[LaneKey], deadline: float) -> AsyncIterator[None]:
-        """Hold a place in every lane while one request is under way.
+    async def enter(self, keys: Sequence[LaneKey], deadline: float) -> list[Lane]:
+        """Take a place in every lane, in turn; give them back with `leave`.
 
         Raises `Throttled` when the wait would go past the deadline (the gate's clock).
         """
         taken: list[Lane] = []
         try:
             for key in keys:
-                lane = self._lane(key)
-                await self._enter(key, lane, deadline)
+                lane = self._lanes.get(key) or self._lanes.setdefault(key, Lane(key, self.clock()))
+                await self._enter(lane, deadline)
                 taken.append(lane)
-            yield
-        finally:
-            for lane in taken:
-                lane.in_flight -= 1
+        except BaseException:
+            self.leave(taken)
+            raise
+        return taken
 
-    def learn(self, keys: Sequence[LaneKey], headers: Mapping[str, str]) -> None:
-        """An answer came: take its remaining-quota headers to heart."""
-        now = self.clock()
-        for key in keys:
-            lane = self._lane(key)
+    def leave(self, lanes: Sequence[Lane], headers: Mapping[str, str] | None = None) -> None:
+        """A request is over; with an answer, take its remaining-quota headers to heart."""
+        self._answers += 1
+        sampled = not self._answers % _SAMPLE
+        for lane in lanes:
+            lane.in_flight -= 1
+            if headers is None:
+                continue
             lane.since = None
-            remaining = remaining_of(headers, key.quota.policy)
-            if remaining is not None:
-                lane.observe(remaining, now)
+            if sampled or not lane.plenty:
+                remaining = remaining_of(headers, lane.key.quota.policy)
+                if remaining is not None:
+                    lane.observe(remaining, self.clock())
 
-    def throttled(self, keys: Sequence[LaneKey], headers: Mapping[str, str], body: str, tries: int) -> None:
-        """A 429 came: pause the lanes that it is about, for everybody."""
+    def refused(self, lanes: Sequence[Lane], headers: Mapping[str, str], body: str, times: int) -> None:
+        """A request ended with a 429: pause the lanes that it is about, for everybody."""
         hint = hint_of(headers, body)
-        seconds = hint if hint is not None else _BACKOFF[min(tries, len(_BACKOFF) - 1)]
+        seconds = hint if hint is not None else _BACKOFF[min(times, len(_BACKOFF) - 1)]
         seconds += self._chance() * min(1.0, 0.1 + seconds * 0.1)
-        empty = [key for key in keys if remaining_of(headers, key.quota.policy) == 0]
-        for key in empty or keys[:1]:
-            self._lane(key).pause(seconds, self.clock())
+        self.leave(lanes)
+        empty = [lane for lane in lanes if remaining_of(headers, lane.key.quota.policy) == 0]
+        for lane in empty or lanes[:1]:
+            lane.pause(seconds, self.clock())
 
-    def _lane(self, key: LaneKey) -> Lane:
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(key.quota, self.clock())
-        return lane
-
-    async def _enter(self, key: LaneKey, lane: Lane, deadline: float) -> None:
+    async def _enter(self, lane: Lane, deadline: float) -> None:
         now = self.clock()
-        if lane.queue.locked() or lane.delay(now) > 0:
-            self._refuse_if_hopeless(key, lane, now, deadline, lane.waiting + 1)
-            lane.waiting += 1
-            try:
-                async with lane.queue:
-                    await self._wait(key, lane, deadline)
-                    lane.take()
-            finally:
-                lane.waiting -= 1
-        else:
+        if not lane.queue.locked() and lane.delay(now) <= 0:
             lane.take()
+            return
+        self._refuse_if_hopeless(lane, now, deadline, lane.waiting + 1)
+        lane.waiting += 1
+        try:
+            async with lane.queue:
+                await self._wait(lane, deadline)
+                lane.take()
+        finally:
+            lane.waiting -= 1
 
-    async def _wait(self, key: LaneKey, lane: Lane, deadline: float) -> None:
+    async def _wait(self, lane: Lane, deadline: float) -> None:
         while (wait := lane.delay(now := self.clock())) > 0:
-            self._refuse_if_hopeless(key, lane, now, deadline, 1)
+            self._refuse_if_hopeless(lane, now, deadline, 1)
             await self.sleep(min(wait, _SLICE) + 0.001)
 
-    def _refuse_if_hopeless(self, key: LaneKey, lane: Lane, now: float, deadline: float, places: int) -> None:
+    def _refuse_if_hopeless(self, lane: Lane, now: float, deadline: float, places: int) -> None:
         wait = lane.delay(now, places)
         if now + wait > deadline:
             raise Throttled(
-                f"Azure throttles {key}: the next request could go in {math.ceil(wait)} s, "
+                f"Azure throttles {lane.key}: the next request could go in {math.ceil(wait)} s, "
                 f"and the run waits {math.ceil(self.max_wait)} s at most"
             )
         if lane.since is not None and now - lane.since > self.max_wait:
-            raise Throttled(f"Azure has throttled {key} for {math.ceil(now - lane.since)} s without a break")
+            raise Throttled(
+                f"Azure has throttled {lane.key} for {math.ceil(now - lane.since)} s without a break"
+            )

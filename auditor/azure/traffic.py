@@ -7,7 +7,9 @@ publishes no figure that its own headers bear out, so its lane starts open and f
 """
 
 import math
+import re
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import quote, urlencode
 
 from auditor.azure.retry_after import ARM_READS
@@ -26,6 +28,11 @@ LOW_COST_GET = Quota("LowCostGet", 24_000, 8_000 / 60)
 LOW_COST_GET_RESOURCE = Quota("LowCostGetResource", 36, 12 / 60)
 ARM = Quota(ARM_READS, math.inf, 25)
 
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+").fullmatch
+_VM_RIGHT = "Microsoft.Compute/virtualMachines/read"
+_VM_RIGHTS = f"{_VM_RIGHT} and Microsoft.Compute/virtualMachines/instanceView/read"
+_PLAIN = f"?api-version={API['virtualMachines']}"
+_EXPANDED = f"?$expand=instanceView&api-version={API['virtualMachines']}"
 _VAULT_ITEMS = "backupManagementType eq 'AzureIaasVM' and itemType eq 'VM'"
 _VM_POLICIES = "backupManagementType eq 'AzureIaasVM'"
 
@@ -62,22 +69,17 @@ def virtual_machines(subscription: str) -> Call:
         f"/subscriptions/{quote(subscription, safe='')}/providers/Microsoft.Compute/virtualMachines",
         "virtualMachines",
         (LaneKey(HIGH_COST_GET, (subscription,)), _arm(subscription)),
-        "Microsoft.Compute/virtualMachines/read",
+        _VM_RIGHT,
     )
 
 
 def virtual_machine(vm_id: str, subscription: str, location: str, *, instance_view: bool) -> Call:
     """One VM, with its instance view and extensions if asked for."""
-    expand = {"$expand": "instanceView"} if instance_view else {}
-    lanes = (
-        LaneKey(LOW_COST_GET, (subscription, location)),
-        LaneKey(LOW_COST_GET_RESOURCE, (vm_id,)),
-        _arm(subscription),
-    )
-    right = "Microsoft.Compute/virtualMachines/read"
+    shared = _low_cost(subscription, location)
+    lanes = (shared, LaneKey(LOW_COST_GET_RESOURCE, (vm_id,)), _arm(subscription))
     if instance_view:
-        right += " and Microsoft.Compute/virtualMachines/instanceView/read"
-    return _call(_path(vm_id), "virtualMachines", lanes, right, expand)
+        return Call(_path(vm_id) + _EXPANDED, lanes, _VM_RIGHTS)
+    return Call(_path(vm_id) + _PLAIN, lanes, _VM_RIGHT)
 
 
 def vaults(subscription: str) -> Call:
@@ -118,12 +120,18 @@ def _per_action(action: str, subscription: str) -> LaneKey:
     return LaneKey(Quota(action, 150, 150 / 3600), (subscription,))
 
 
+@cache
+def _low_cost(subscription: str, location: str) -> LaneKey:
+    return LaneKey(LOW_COST_GET, (subscription, location))
+
+
+@cache
 def _arm(subscription: str) -> LaneKey:
     return LaneKey(ARM, (subscription,))
 
 
 def _path(resource_id: str) -> str:
-    return quote(resource_id, safe="/;()!*'~")
+    return resource_id if _PLAIN_PATH(resource_id) else quote(resource_id, safe="/;()!*'~")
 
 
 def _call(

@@ -7,7 +7,7 @@ from typing import Any
 
 from auditor.errors import SourceError
 
-_SENTINELS = frozenset({datetime(2001, 1, 1, tzinfo=UTC)})
+_SENTINEL = datetime(2001, 1, 1, tzinfo=UTC)
 _RESOURCE_ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)"
     r"/providers/(?P<type>[^/]+/[^/]+)/(?P<name>[^/]+)",
@@ -39,11 +39,11 @@ def sequence(value: Any, what: str) -> Sequence[Any]:
 
 def text(value: Any) -> str | None:
     """A text that is not empty; numbers and booleans as they would be written; None for the rest."""
+    if isinstance(value, str):
+        return value or None
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value) or None
-    return None
+    return str(value) if isinstance(value, (int, float)) else None
 
 
 def required(value: Any, what: str) -> str:
@@ -77,11 +77,11 @@ def moment(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        read = datetime.fromisoformat(value.strip())
+        read = datetime.fromisoformat(value)
         read = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return None if read.year == 1 or read in _SENTINELS else read
+    return None if read.year == 1 or read == _SENTINEL else read
 
 
 def texts(value: Any, what: str) -> tuple[str, ...]:
