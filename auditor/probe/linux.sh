@@ -161,6 +161,11 @@ find_agent() {
 # the lines of agent_versions, agent_package and agent_unit are members of the object "agent"
 agent_versions() {
   [ -n "$AGENT" ] || return
+  # the shell would run a damaged file as a script of its own
+  if [ "$(head -c 2 "$AGENT" 2>/dev/null | tr -d '\000')" != '#!' ]; then
+    printf '"problem":%s\n' "$(str "$AGENT does not begin like a script: it is damaged or not readable")"
+    return
+  fi
   versions=$(limit 6 "$AGENT" --version 2>&1 </dev/null | head -c 4000)
   daemon=$(printf '%s\n' "$versions" | sed -n 's/^WALinuxAgent-\([^ ]*\) .*/\1/p' | head -n 1)
   state=$(printf '%s\n' "$versions" | sed -n 's/^Goal state agent: *\([^ ]*\).*/\1/p' | head -n 1)
@@ -261,7 +266,7 @@ fact_configuration() {
     return
   fi
   shown=
-  [ -z "$AGENT" ] || shown=$(limit 6 "$AGENT" --show-configuration 2>/dev/null </dev/null | head -c 20000)
+  [ "$(head -c 2 "${AGENT:-/dev/null}" 2>/dev/null | tr -d '\000')" != '#!' ] || shown=$(limit 6 "$AGENT" --show-configuration 2>/dev/null </dev/null | head -c 20000)
   written=
   if [ -e "$CONF" ] && ! written=$(limit 3 $SUDO head -c 100000 "$CONF" 2>/dev/null) && [ -z "$shown" ]; then
     member extensions_enabled "$(unseen "$CONF is not readable by $USER_NAME")"

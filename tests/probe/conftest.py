@@ -25,12 +25,13 @@ AZURE = Path(__file__).with_name("small_azure.py")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a probe said: as facts, as JSON, as bytes, and how long it took."""
+    """What a probe said: as facts, as JSON, as bytes; how long it took, and the script."""
 
     guest: Guest
     json: Mapping[str, Any]
     output: bytes
     seconds: float
+    script: str
 
 
 def run_probe(
@@ -41,15 +42,15 @@ def run_probe(
 ) -> Answer:
     """Give the probe to a shell on its standard input, as sshd does."""
     start = time.monotonic()
-    text = (script or linux_script(endpoints)).encode()
+    text = script or linux_script(endpoints)
     ran = subprocess.run(
-        [*command], check=False, input=text, capture_output=True, env=environment, timeout=60
+        [*command], check=False, input=text.encode(), capture_output=True, env=environment, timeout=60
     )
     seconds = time.monotonic() - start
     assert ran.returncode == 0, ran.stderr
     body = ran.stdout.partition(b"AUDITOR-PROBE-BEGIN ")[2].partition(b" AUDITOR-PROBE-END")[0]
     guest = parse(ran.stdout, observed_at=datetime.now(UTC), transport="ssh")
-    return Answer(guest, json.loads(body.decode("utf-8", "replace")), ran.stdout, seconds)
+    return Answer(guest, json.loads(body.decode("utf-8", "replace")), ran.stdout, seconds, text)
 
 
 @cache

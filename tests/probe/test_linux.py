@@ -295,6 +295,17 @@ def test_an_agent_that_prints_no_version(stubbed: Stubbed, body: str, problem: s
     assert answer.seconds < 15
 
 
+def test_a_damaged_agent_is_not_run(stubbed: Stubbed, tmp_path: Path) -> None:
+    answer = stubbed(waagent="", config="")
+    assert "gave no version" in str(answer.guest.agent)
+    (tmp_path / "stubs" / "waagent").write_text(f"touch {tmp_path}/ran\n")
+    answer = run_probe(["sh", "-s"], answer.script)
+    assert isinstance(answer.guest.agent, GuestAgent)
+    assert "does not begin like a script" in (answer.guest.agent.problem or "")
+    assert answer.guest.extensions_enabled is True
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("config", "shown", "extensions", "update"),
     [
