@@ -193,9 +193,12 @@ def test_policy_list(az: Az, estate: Estate) -> None:
 
 def test_check_vm(az: Az, estate: Estate) -> None:
     protected, unprotected = of(estate, "healthy"), of(estate, "no-vault-in-region")
-    vault_id = az("backup", "protection", "check-vm", "--vm", protected.id)
-    assert vault_id.lower() == home(estate, protected).key
-    assert not az("backup", "protection", "check-vm", "--vm", unprotected.id)
+
+    def check(vm: Vm) -> Any:
+        return az("backup", "protection", "check-vm", "--subscription", vm.subscription, "--vm", vm.id)
+
+    assert check(protected).lower() == home(estate, protected).key
+    assert not check(unprotected)
 
 
 def test_enable_for_vm_then_backup_now(az: Az, estate: Estate) -> None:
