@@ -89,7 +89,8 @@ def browser(report: Path, profile: Path) -> dict[str, float] | None:
 
 
 def _kept() -> dict[str, str]:
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT)}  # this checkout is measured, whatever is installed
 
 
 def _verdicts(report: Path) -> dict[str, str]:
