@@ -133,11 +133,16 @@ class MachineResult:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Something that the run set out to read and could not: which scope, which plane, why."""
+    """Something that could not be read: which scope, which plane, why.
+
+    `expected` is false for what no run can ever read (a classic VM): it is named, and the run is
+    complete all the same.
+    """
 
     scope: str
     plane: Plane
     reason: str
+    expected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,8 @@ class Coverage:
     @property
     def complete(self) -> bool:
         """Whether nothing expected is missing."""
-        return not self.lost and not self.limits and self.expected == self.audited
+        missing = self.lost or any(limit.expected for limit in self.limits)
+        return not missing and self.expected == self.audited
 
 
 @dataclass(frozen=True, slots=True)

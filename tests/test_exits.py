@@ -56,3 +56,9 @@ def test_the_worst_wins(verdicts: list[str], fail_on: str, code: Exit) -> None:
 )
 def test_incomplete_coverage_is_no_success(coverage: Coverage) -> None:
     assert exit_code(replace(run(Verdict.READY), coverage=coverage), "not-ready") is Exit.INCOMPLETE
+
+
+def test_what_no_run_can_read_is_named_and_does_not_count() -> None:
+    limit = Limit("/subscriptions/x/classic", Plane.BACKUP, "a classic VM", expected=False)
+    coverage = Coverage(1, 1, limits=(limit,))
+    assert exit_code(replace(run(Verdict.READY), coverage=coverage), "not-ready") is Exit.OK
