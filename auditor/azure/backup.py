@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.azure import wire
-from auditor.azure.vm import vm_id
+from auditor.azure.vm import ClassicItem, vm_id
 from auditor.facts import HealthDetail, Policy, ProtectedItem, Vault
 from auditor.inventory.scope import normal_location
 
@@ -61,16 +61,14 @@ def parse_policy(entry: Any) -> Policy:
 
 
 def parse_item(entry: Any, vault: Vault, policies: Mapping[str, Policy]) -> ItemInVault:
-    """A protected VM of a vault's list; raises `WireError`, or `ClassicItem` for a classic VM."""
+    """A protected VM of a vault's list, a classic one too; raises `WireError` where it is neither."""
     body = wire.mapping(entry, "the protected item")
     properties = wire.mapping(body.get("properties"), "properties")
     identifier = wire.identifier(body.get("id"), "the protected item's id")
     item = ProtectedItem(
         id=identifier,
         vault=vault,
-        vm_id=vm_id(
-            properties.get("virtualMachineId") or properties.get("sourceResourceId"), "the item's VM"
-        ),
+        vm_id=_vm_of(properties),
         protection_state=wire.text(properties.get("protectionState")) or "Invalid",
         protection_status=wire.text(properties.get("protectionStatus")),
         health_status=wire.text(properties.get("healthStatus")),
@@ -92,6 +90,14 @@ def container_of(name: Any, item_id: str = "") -> str:
     found = found.lower()
     # the path writes the type in front, and a classic container's own name begins with the same word
     return found.removeprefix(_CONTAINER_PREFIX) if found.count(";") > 2 else found
+
+
+def _vm_of(properties: Mapping[str, Any]) -> str:
+    written = properties.get("virtualMachineId") or properties.get("sourceResourceId")
+    try:
+        return vm_id(written, "the item's VM")
+    except ClassicItem as classic:
+        return classic.id
 
 
 def _policy_of(properties: Mapping[str, Any], policies: Mapping[str, Policy]) -> Policy | None:

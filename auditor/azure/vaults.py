@@ -17,7 +17,7 @@ from auditor.azure.client import Arm
 from auditor.azure.jobs import lacks_reason, last_ended, parse_job, running, window
 from auditor.azure.listing import Listing, read_list
 from auditor.azure.subscriptions import Subscription
-from auditor.azure.vm import ClassicItem
+from auditor.azure.vm import CLASSIC, is_classic
 from auditor.errors import SourceError
 from auditor.facts import Backup, Job, Jobs, ProtectedItem, Unseen, Vault
 from auditor.model import Limit, Machine, Plane
@@ -123,12 +123,12 @@ class VaultReader:
         return containers
 
     def _note_items(self, vault: Vault, items: Listing[ItemInVault]) -> None:
-        """Classic items are named; anything else that could not be read may hide a VM."""
+        """Classic items are named; what could not be read may hide a VM."""
+        for vm in dict.fromkeys(entry.item.vm_id for entry in items.entries):
+            if is_classic(vm):
+                self._limits.append(Limit(vm, Plane.BACKUP, f"in vault {vault.name}: {CLASSIC}"))
         for problem in items.problems:
-            if isinstance(problem, ClassicItem):
-                self._limits.append(Limit(vault.id, Plane.BACKUP, str(problem)))
-            else:
-                self._gap(vault.id, f"protected items: {problem}")
+            self._gap(vault.id, f"protected items: {problem}")
 
     async def _explain_failures(self, machines: Sequence[Machine]) -> None:
         """Error details of the last jobs that failed, where the quota has room for asking."""

@@ -11,25 +11,31 @@ from auditor.model import Machine, Platform
 
 SOURCE = "azure"
 _VM_TYPE = "microsoft.compute/virtualmachines"
+_CLASSIC_TYPE = "microsoft.classiccompute/virtualmachines"
+CLASSIC = "a classic VM, which Azure Resource Manager cannot describe; it is not audited"
 
 
 class ClassicItem(wire.WireError):
     """A classic (pre-ARM) resource: it can be named, and nothing more."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"{id} is a classic VM, which Azure Resource Manager cannot describe")
+        super().__init__(CLASSIC)
         self.id = id
 
 
 def vm_id(value: Any, what: str = "the VM's id") -> str:
     """The id of a VM, lower-cased whole; raises `WireError`, or `ClassicItem` for a classic one."""
     found = wire.identifier(value, what)
-    kind = wire.parts(found)[2]
-    if "classic" in kind:
+    if is_classic(found):
         raise ClassicItem(found)
-    if kind != _VM_TYPE:
+    if wire.parts(found)[2] != _VM_TYPE:
         raise wire.WireError(f"{what} is {found[:200]!r}, not a VM's")
     return found
+
+
+def is_classic(identifier: str) -> bool:
+    """Whether a lower-cased resource id is a classic VM's; raises `WireError` for no resource id."""
+    return wire.parts(identifier)[2] == _CLASSIC_TYPE
 
 
 def parse_vm(item: Any, observed_at: datetime) -> tuple[Machine, VmModel]:
