@@ -13,9 +13,9 @@ from auditor.hosts import CommandResult, Session
 from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.ssh import Credentials, SshHost
-from auditor.hosts.text import printable
 from auditor.model import Connection, Machine, Platform
 from auditor.probe import linux_script, parse
+from auditor.probe.text import printable
 from auditor.rules import Endpoint
 
 logger = logging.getLogger(__name__)

@@ -22,9 +22,9 @@ from auditor.errors import HostError
 from auditor.hosts import CommandResult
 from auditor.hosts.known_hosts import HostKey, KnownHosts, verify
 from auditor.hosts.options import GuestOptions
-from auditor.hosts.text import printable
 from auditor.hosts.wire import Wire, await_banner, dial
 from auditor.model import Connection
+from auditor.probe.text import printable
 
 COMMAND = "/bin/sh -s"
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")

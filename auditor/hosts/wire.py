@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.errors import HostError
-from auditor.hosts.text import printable
+from auditor.probe.text import printable
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 BANNER = b"SSH-"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from auditor.errors import HostError
 from auditor.facts import Attempt, Disk, Guest, GuestAgent, Unseen
-from auditor.hosts.text import printable
+from auditor.probe.text import printable
 
 BEGIN, END = b"AUDITOR-PROBE-BEGIN ", b" AUDITOR-PROBE-END"
 SCHEMA = 1

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.errors import HostError
@@ -215,6 +215,7 @@ attempts = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(sorted(FULL)), values | attempts | st.lists(attempts, max_size=3)))
 def test_any_json_is_a_guest(changes: dict[str, Any]) -> None:
     guest = read(said({**FULL, **changes, "schema": 1}))

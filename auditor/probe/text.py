@@ -1,5 +1,7 @@
 """Words from a machine, made fit to stand in a reason."""
 
+from auditor.text import shorten
+
 LIMIT = 200
 
 
@@ -8,4 +10,4 @@ def printable(text: str | bytes, limit: int = LIMIT) -> str:
     raw = text[: 4 * limit]
     plain = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     line = " ".join("".join(char if char.isprintable() else " " for char in plain).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return shorten(line, limit)
