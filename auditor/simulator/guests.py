@@ -226,9 +226,9 @@ def _host(state: GuestState, port: int, key: Path) -> dict[str, Any]:
 
 async def _listen(state: GuestState, host_key: asyncssh.SSHKey, authorized: Any) -> asyncssh.SSHAcceptor:
     async def answer(process: "asyncssh.SSHServerProcess[bytes]") -> None:
-        script = await process.stdin.read() if process.command == COMMAND else b""
+        script = await process.stdin.read()
         endpoints = _endpoints(script.decode("utf-8", "replace"))
-        if endpoints is None:
+        if process.command != COMMAND or endpoints is None:
             process.stderr.write(b"this guest knows one script only\n")
             process.exit(127)
         else:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from auditor.simulator.server import RunningServer
+from reports.json import schema
 
 Program = Callable[..., Any]
 
@@ -23,6 +25,7 @@ def machine(server: RunningServer, *scenarios: str) -> list[str]:
 
 def report(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "out" / "audit.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema()).validate(content)
     return content
 
 
@@ -165,6 +168,18 @@ def test_an_output_that_is_a_file_is_named(program: Program, server: RunningServ
     assert done.returncode == 2
     assert "taken" in done.stderr
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_machine_that_is_not_there_is_no_success(program: Program, tmp_path: Path) -> None:
+    done = program("audit", "--vm", "no-such-machine")
+    assert done.returncode == 3
+    assert report(tmp_path)["coverage"]["limits"] == [
+        {
+            "scope": "no-such-machine",
+            "plane": "inventory",
+            "reason": "no machine in scope has this name or resource id",
+        }
+    ]
 
 
 def test_a_wish_for_a_subscription_that_is_not_there(program: Program) -> None:
