@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 
 ARM_READS = "ArmReads"
 _MESSAGE = re.compile(
-    r"\b(?:try|retry|wait)\b[^.]{0,40}?\b(\d{1,6}(?:\.\d{1,3})?)\s*(ms|milli|min|sec|s\b)", re.IGNORECASE
+    r"\b(?:try|retry|wait)\b[^.]{0,40}?\b(\d{1,6}(?:\.\d{1,3})?)['\"]?\s*(ms|milli|min|sec|s\b)",
+    re.IGNORECASE,
 )
 _UNITS = {"ms": 0.001, "milli": 0.001, "min": 60.0, "sec": 1.0, "s": 1.0}
 _PER_READS = (

@@ -14,6 +14,10 @@ from aiohttp import web
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 COMPUTE = "/providers/microsoft.compute/virtualmachines"
+METADATA = {
+    "resourceManager": "{url}",
+    "authentication": {"loginEndpoint": "{url}/", "audiences": ["{url}"]},
+}
 NOT_FOUND = {"error": {"code": "ResourceNotFound", "message": "not recorded"}}
 
 Exchange = dict[str, Any]
@@ -49,8 +53,11 @@ class Answer:
 class Replay:
     """Answers by path; of several for one path, one after the other, and the last from then on."""
 
-    def __init__(self, recorded: Iterable[Exchange] = ()) -> None:
+    def __init__(
+        self, recorded: Iterable[Exchange] = (), *, metadata: Any = METADATA, metadata_status: int = 200
+    ) -> None:
         self.url = ""
+        self._metadata = Answer(metadata, metadata_status)
         self.asked: list[str] = []
         self._answers: dict[str, list[Answer]] = defaultdict(list)
         for exchange in recorded:
@@ -76,13 +83,10 @@ class Replay:
         """Answer one request."""
         path = unquote(request.path).lower()
         self.asked.append(f"{request.method} {path}")
-        if path == "/metadata/endpoints":
-            login = {"loginEndpoint": self.url, "audiences": [self.url]}
-            return web.json_response({"resourceManager": self.url, "authentication": login})
         if path.endswith("/oauth2/v2.0/token"):
             token = {"access_token": "recorded", "expires_in": 3600, "token_type": "Bearer"}
             return web.json_response(token)
-        found = self.answer(path)
+        found = self._metadata if path == "/metadata/endpoints" else self.answer(path)
         body = orjson.dumps(found.body).replace(b"{url}", self.url.encode())
         return web.Response(
             body=body, status=found.status, headers=found.headers, content_type="application/json"
