@@ -105,13 +105,3 @@ def _ssh(options: GuestOptions) -> Opener:
     known_hosts = KnownHosts(options.known_hosts_files)
     credentials = Credentials(options)
     return lambda connection: SshHost(connection, options, known_hosts, credentials)
-
-
-def identity_mismatch(guest: Guest, vm_id: str | None) -> str | None:
-    """Why this guest is not the Azure VM with that `vm_id`, or None where nothing speaks against it.
-
-    The guest's own id is the `vmId` that its instance metadata service names.
-    """
-    if vm_id is None or not isinstance(guest.vm_id, str) or guest.vm_id.lower() == vm_id.lower():
-        return None
-    return f"identity mismatch: the guest says it is VM {guest.vm_id}, Azure's VM is {vm_id}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
-from auditor.errors import HostError
+from auditor.errors import RuleSetError
 from auditor.probe.parse import parse
 from auditor.rules import Endpoint
 
@@ -16,14 +16,14 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,252})")
 
 
 def linux_script(endpoints: Iterable[Endpoint]) -> str:
-    """The Linux probe with its endpoints as quoted arguments; raises `HostError` for an unusable one."""
+    """The Linux probe with its endpoints as quoted arguments; raises `RuleSetError` for an unusable one."""
     arguments = " ".join(shlex.quote(_argument(endpoint)) for endpoint in endpoints)
     return f"set -- {arguments}\n{_linux()}"
 
 
 def _argument(endpoint: Endpoint) -> str:
     if not _HOST.fullmatch(endpoint.host) or not 0 < endpoint.port < 65536:
-        raise HostError(f"the endpoint {endpoint.host!r}:{endpoint.port} is no host name and port")
+        raise RuleSetError(f"the endpoint {endpoint.host!r}:{endpoint.port} is no host name and port")
     return f"{'tls' if endpoint.tls else 'tcp'}/{endpoint.port}/{endpoint.host}"
 
 

@@ -14,11 +14,11 @@ import paramiko
 import pytest
 from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-from auditor.errors import HostError
-from auditor.facts import Guest, Unseen
+from auditor.errors import HostError, RuleSetError
+from auditor.facts import Guest, Unseen, identity_mismatch
 from auditor.hosts import CommandResult
 from auditor.hosts.fake import FakeHost
-from auditor.hosts.guests import Guests, identity_mismatch
+from auditor.hosts.guests import Guests
 from auditor.hosts.options import GuestOptions
 from auditor.model import Connection, Platform
 from auditor.rules import Endpoint
@@ -82,7 +82,7 @@ def test_endpoints_reach_the_script_as_quoted_arguments() -> None:
 
 @pytest.mark.parametrize("name", ["a;reboot", "$(reboot)", "a b", "", "-x", "a\nb", "a" * 300, "a'b"])
 def test_an_endpoint_that_is_no_host_is_refused(name: str) -> None:
-    with pytest.raises(HostError, match="is no host name and port"):
+    with pytest.raises(RuleSetError, match="is no host name and port"):
         asyncio.run(_only(Endpoint(name, 443, True, "")))
 
 
