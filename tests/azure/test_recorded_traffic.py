@@ -91,7 +91,8 @@ def read_views(ask: Ask, recorded: list[Exchange]) -> list[tuple[dict[str, Any],
             found.append((exchange["response_body"], view))
         return found
 
-    return ask(Replay(recorded), read_all)
+    found: list[tuple[dict[str, Any], InstanceView]] = ask(Replay(recorded), read_all)
+    return found
 
 
 def wire_statuses(block: list[dict[str, Any]] | None) -> list[StatusCode]:
@@ -209,7 +210,8 @@ def read_vaults(
         backups = {found.id: azure.backup(found) for found in machines}
         return limits, backups, {found.id: azure.jobs(found) for found in machines}
 
-    return ask(replay, read)
+    answer: tuple[tuple[Any, ...], dict[str, Backup], dict[str, Any]] = ask(replay, read)
+    return answer
 
 
 def merged(lists: Iterable[Exchange]) -> Replay:
@@ -339,7 +341,7 @@ def test_every_recorded_policy_is_read_whole(recordings: Path, ask: Ask) -> None
 
 def jobs_recorded(folder: Path) -> list[dict[str, Any]]:
     """Every recorded job, whether it stood in a list or was asked for alone."""
-    found = []
+    found: list[dict[str, Any]] = []
     for exchange in exchanges(folder):
         if exchange["method"] == "GET" and "/backupjobs" in path_of(exchange) and exchange["status"] == 200:
             body = exchange["response_body"]
@@ -395,8 +397,12 @@ def test_every_recorded_error_keeps_its_code(recordings: Path, ask: Ask) -> None
     assert recorded
     for exchange in recorded:
         call = traffic.Call(path_of(exchange) + "?api-version=x", (), "Microsoft.RecoveryServices/x")
+
+        async def get(arm: Arm, call: traffic.Call = call) -> Any:
+            return await arm.get(call)
+
         with pytest.raises(NotFound, match=exchange["response_body"]["error"]["code"]):
-            ask(Replay([exchange]), lambda arm, call=call: arm.get(call))
+            ask(Replay([exchange]), get)
 
 
 def test_a_page_of_one_with_a_next_link_is_not_the_end(recordings: Path, ask: Ask) -> None:
