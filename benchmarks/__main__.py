@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figures import Results, Round, rewrite
-from benchmarks.processes import ROOT, audit, browser, client, serving
+from benchmarks.processes import ROOT, audit, browser, compare, serving
 
 PAGE = ROOT / "docs" / "performance.md"
 
@@ -37,9 +37,7 @@ def _arguments() -> argparse.Namespace:
 
 def _round(vms: int, latency: float) -> Round:
     with serving(vms, latency) as server:
-        bare = client("bare", environment=server.environment)
-    with serving(vms, latency) as server:
-        ours = client("ours", server.first, environment=server.environment)
+        bare, ours = compare(server)
     with tempfile.TemporaryDirectory(prefix="auditor-bench-", ignore_cleanup_errors=True) as name:
         with serving(vms, latency) as server:
             audited = audit(server.environment, Path(name))

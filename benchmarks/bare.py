@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 
 from auditor.azure.traffic import API
-from benchmarks.phases import AT_ONCE, Phases, for_each
+from benchmarks.phases import AT_ONCE, LISTS, Phases, for_each, slices
 
 COMPUTE = f"api-version={API['virtualMachines']}"
 
@@ -24,19 +24,16 @@ async def main() -> None:
     connector = aiohttp.TCPConnector(limit=AT_ONCE, ssl=context)
     async with aiohttp.ClientSession(cloud, connector=connector) as session:
         session.headers["Authorization"] = f"Bearer {await _token(session)}"
-        with phases.phase("list"):
-            found = await _list(session, f"/subscriptions?api-version={API['subscriptions']}")
-            lists = (
-                f"{entry['id']}/providers/Microsoft.Compute/virtualMachines?{COMPUTE}" for entry in found
-            )
-            listed = await asyncio.gather(*(_list(session, url) for url in lists))
-        ids = [vm["id"] for vms in listed for vm in vms]
+        for _ in range(LISTS):
+            async with phases.turn("list"):
+                vms = await _every_vm(session)
 
-        async def view(vm_id: str) -> None:
-            await _get(session, f"{vm_id}?$expand=instanceView&{COMPUTE}")
+        async def view(vm: dict[str, Any]) -> None:
+            await _get(session, f"{vm['id']}?$expand=instanceView&{COMPUTE}")
 
-        with phases.phase("views"):
-            await for_each(ids, view)
+        for part in slices(vms):
+            async with phases.turn("views"):
+                await for_each(part, view)
     phases.print()
 
 
@@ -48,6 +45,12 @@ async def _token(session: aiohttp.ClientSession) -> str:
     }
     async with session.post(f"/{os.environ['AZURE_TENANT_ID']}/oauth2/v2.0/token", data=form) as answer:
         return str(orjson.loads(await answer.read())["access_token"])
+
+
+async def _every_vm(session: aiohttp.ClientSession) -> list[dict[str, Any]]:
+    found = await _list(session, f"/subscriptions?api-version={API['subscriptions']}")
+    urls = (f"{entry['id']}/providers/Microsoft.Compute/virtualMachines?{COMPUTE}" for entry in found)
+    return [vm for vms in await asyncio.gather(*(_list(session, url) for url in urls)) for vm in vms]
 
 
 async def _list(session: aiohttp.ClientSession, url: str | None) -> list[dict[str, Any]]:

@@ -5,17 +5,15 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.processes import Audited, Server
+from benchmarks.processes import Audited, Costs, Server
 
 MARKS = ("<!-- measured: start -->", "<!-- measured: end -->")
 OPEN_BUDGET = 1.5
 
-Costs = Mapping[str, Mapping[str, float]]
-
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One turn of all clients, each in a fresh process against a fresh server."""
+    """One comparison and one audit, each in fresh processes with a fresh server."""
 
     bare: Costs
     ours: Costs

@@ -1,4 +1,4 @@
-"""Fresh processes: a server for each client, the clients, the whole audit, the browser."""
+"""Fresh processes: servers, the two clients in turn, the whole audit, the browser."""
 
 import os
 import shutil
@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # the environment's own proxies, settings and credentials stay outside
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG")
 MEGABYTE = 1_000_000
+READY = b"\n"
 
 Environment = Mapping[str, str]
+Costs = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(slots=True)
@@ -59,7 +61,35 @@ def serving(vms: int, latency_ms: float) -> Iterator[Server]:
         server.verdicts = served["verdicts"]
 
 
-def client(module: str, *arguments: str, environment: Environment | None = None) -> Any:
+def compare(server: Server) -> tuple[Costs, Costs]:
+    """Let the bare client and ours take turns on one server; what each phase cost them."""
+    with _client("bare", server) as bare, _client("ours", server, server.first) as ours:
+        clients = (bare, ours)
+        said = [_answer(client) for client in clients]
+        while READY in said:
+            said = [
+                _answer(client, READY) if line == READY else line
+                for client, line in zip(clients, said, strict=True)
+            ]
+        return orjson.loads(said[0]), orjson.loads(said[1])
+
+
+def _client(module: str, server: Server, *arguments: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=server.environment, stdin=pipe, stdout=pipe)
+
+
+def _answer(process: "subprocess.Popen[bytes]", line: bytes = b"") -> bytes:
+    """The next line of a process, after it was given one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(line)
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
+def run(module: str, *arguments: str, environment: Environment | None = None) -> Any:
     """Run a module of this package to its end; what it printed as JSON."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
@@ -68,7 +98,7 @@ def client(module: str, *arguments: str, environment: Environment | None = None)
 
 def audit(environment: Environment, folder: Path) -> Audited:
     """Run `auditor audit` with both reports into a folder."""
-    cost = client("command", str(folder), environment=environment)
+    cost = run("command", str(folder), environment=environment)
     report = folder / "audit.json"
     return Audited(
         cpu=cost["cpu"],
@@ -84,7 +114,7 @@ def browser(report: Path, profile: Path) -> dict[str, float] | None:
     """What `benchmarks.browser` measures, or nothing where there is no Chromium."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         return None
-    found: dict[str, float] = client("browser", str(report), str(profile))
+    found: dict[str, float] = run("browser", str(report), str(profile))
     return found
 
 
