@@ -26,3 +26,11 @@ def well_formed(text: str) -> str:
 def shorten(text: str, length: int) -> str:
     """At most `length` characters, with an ellipsis where something was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def one_line(text: str | bytes, length: int = 200) -> str:
+    """The text on one line, fit to stand in a reason: no control or direction characters, clipped."""
+    raw = text[: 4 * length]
+    plain = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    line = " ".join("".join(char if char.isprintable() else " " for char in plain).split())
+    return shorten(line, length)

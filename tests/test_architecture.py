@@ -27,7 +27,7 @@ ALLOWED = {
     "auditor.engine": PLUGIN_SIDE | {"auditor.judge"},
     "auditor.inventory": VOCABULARY,
     "auditor.azure": VOCABULARY | {"auditor.inventory", "auditor.engine", "auditor"},
-    "auditor.hosts": VOCABULARY | {"auditor.probe", "auditor.rules"},
+    "auditor.hosts": VOCABULARY | {"auditor.probe", "auditor.rules", "auditor.text"},
     "auditor.probe": VOCABULARY | {"auditor.rules", "auditor.text"},
     "auditor.settings": {"auditor.errors", "auditor.inventory"},
     "auditor.output": PLUGIN_SIDE,

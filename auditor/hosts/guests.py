@@ -15,8 +15,8 @@ from auditor.hosts.options import GuestOptions
 from auditor.hosts.ssh import Credentials, SshHost
 from auditor.model import Connection, Machine, Platform
 from auditor.probe import linux_script, parse
-from auditor.probe.text import printable
 from auditor.rules import Endpoint
+from auditor.text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Guests:
         try:
             return parse(result.stdout, observed_at=datetime.now(UTC), transport="ssh")
         except HostError as error:
-            said = printable(result.stderr)
+            said = one_line(result.stderr)
             told = f"; it complained: {said}" if said else ""
             raise HostError(f"{error} (exit status {result.exit_status}){told}") from error
 

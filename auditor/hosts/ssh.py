@@ -24,7 +24,7 @@ from auditor.hosts.known_hosts import HostKey, KnownHosts, verify
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.wire import Wire, await_banner, dial
 from auditor.model import Connection
-from auditor.probe.text import printable
+from auditor.text import one_line
 
 COMMAND = "/bin/sh -s"
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
@@ -117,7 +117,7 @@ def _agent_keys(timeout: float, problems: list[str]) -> Candidates:
         return
     with contextlib.closing(agent):
         for key in agent.get_keys():
-            yield f"agent key {printable(key.comment, 60)}", key
+            yield f"agent key {one_line(key.comment, 60)}", key
 
 
 class _Packetizer(Packetizer):
@@ -212,10 +212,10 @@ class SshHost:
         if isinstance(error, HostError):
             return str(error)
         if isinstance(error, IncompatiblePeer):
-            return f"{self._place} offers no algorithm that is accepted here: {printable(str(error))}"
+            return f"{self._place} offers no algorithm that is accepted here: {one_line(str(error))}"
         if isinstance(error, paramiko.ChannelException):
-            return f"{self._place} refused to open a session: {printable(str(error))}"
-        detail = printable(str(error)) or "end of stream"
+            return f"{self._place} refused to open a session: {one_line(str(error))}"
+        detail = one_line(str(error)) or "end of stream"
         return f"{self._place} dropped the connection while {self._stage} ({detail})"
 
     def _open(self) -> paramiko.Transport:
@@ -293,11 +293,11 @@ def _offer(transport: paramiko.Transport, user: str, key: paramiko.PKey) -> str 
     try:
         further = transport.auth_publickey(user, key)
     except paramiko.BadAuthenticationType as error:
-        return f"the host takes no keys, only {printable(', '.join(error.allowed_types))}"
+        return f"the host takes no keys, only {one_line(', '.join(error.allowed_types))}"
     except paramiko.AuthenticationException as error:
         text = str(error)
-        return {"Authentication failed.": "refused"}.get(text, printable(text))
-    return f"accepted, but the host also wants {printable(', '.join(further))}" if further else None
+        return {"Authentication failed.": "refused"}.get(text, one_line(text))
+    return f"accepted, but the host also wants {one_line(', '.join(further))}" if further else None
 
 
 def _run(transport: paramiko.Transport, script: bytes, timeout: float, limit: int) -> CommandResult:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.errors import HostError
-from auditor.probe.text import printable
+from auditor.text import one_line
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 BANNER = b"SSH-"
@@ -90,7 +90,7 @@ def await_banner(wire: Wire, place: str, timeout: float) -> None:
         wire.settimeout(max(end - time.monotonic(), POLL))
         seen = _peek(wire, place, timeout, said)
         if time.monotonic() >= end or len(seen) >= BANNER_PEEK:
-            raise HostError(f"{place} does not speak SSH; it said {printable(seen, 80)!r}")
+            raise HostError(f"{place} does not speak SSH; it said {one_line(seen, 80)!r}")
         if len(seen) == len(said):
             time.sleep(POLL)
         said = seen
@@ -104,7 +104,7 @@ def _peek(wire: Wire, place: str, timeout: float, said: bytes) -> bytes:
     except OSError as error:
         raise HostError(f"{place} dropped the connection before its banner: {_words(error)}") from error
     if not seen:
-        heard = f" (it said {printable(said, 80)!r})" if said else ""
+        heard = f" (it said {one_line(said, 80)!r})" if said else ""
         raise HostError(f"{place} closed the connection before its banner{heard}")
     return seen
 

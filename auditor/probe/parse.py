@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from auditor.errors import HostError
 from auditor.facts import Attempt, Disk, Guest, GuestAgent, Unseen
-from auditor.probe.text import printable
+from auditor.text import one_line
 
 BEGIN, END = b"AUDITOR-PROBE-BEGIN ", b" AUDITOR-PROBE-END"
 SCHEMA = 1
@@ -33,7 +33,7 @@ def parse(output: bytes, *, observed_at: datetime, transport: str) -> Guest:
     document = _document(output)
     if document.get("schema") != SCHEMA:
         raise HostError(
-            f"the guest answered in an unknown form: schema {printable(repr(document.get('schema')))}"
+            f"the guest answered in an unknown form: schema {one_line(repr(document.get('schema')))}"
         )
     privileged = document.get("privileged") is True
     os = _mapping(document.get("os"))
@@ -67,12 +67,12 @@ def _document(output: bytes) -> Document:
     _, begin, rest = output.rpartition(BEGIN)
     body, end, _ = rest.partition(END)
     if not begin or not end:
-        said = printable(output) or "nothing"
+        said = one_line(output) or "nothing"
         raise HostError(f"the guest did not answer the probe; it said: {said}")
     try:
         document = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        raise HostError(f"the guest's answer is not JSON: {printable(str(error))}") from error
+        raise HostError(f"the guest's answer is not JSON: {one_line(str(error))}") from error
     if not isinstance(document, dict):
         raise HostError("the guest's answer is not a JSON object")
     return document
@@ -92,11 +92,11 @@ def _required(document: Document, key: str, read: Callable[[Any], T]) -> T | Uns
         return Unseen("the probe did not report it")
     value = document[key]
     if _is_unseen(value):
-        return Unseen(printable(str(value["unseen"])) or "no reason given")
+        return Unseen(one_line(str(value["unseen"])) or "no reason given")
     try:
         return read(value)
     except _Malformed:
-        return Unseen(f"the probe reported something unusable: {printable(repr(value), 80)}")
+        return Unseen(f"the probe reported something unusable: {one_line(repr(value), 80)}")
 
 
 def _many(document: Document, key: str, read: Callable[[Any], T]) -> tuple[T, ...] | Unseen:
@@ -183,7 +183,7 @@ def _clock(value: Any) -> datetime | None:
 
 
 def _text(value: Any) -> str | None:
-    return (printable(value, 400) or None) if isinstance(value, str) else None
+    return (one_line(value, 400) or None) if isinstance(value, str) else None
 
 
 def _mapping(value: Any) -> Document:
