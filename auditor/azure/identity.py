@@ -1,6 +1,7 @@
 """Who we are: azure-identity's default chain, held behind one token that is renewed when ARM refuses it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -15,6 +16,8 @@ from azure.identity.aio import DefaultAzureCredential, WorkloadIdentityCredentia
 from auditor.azure.cloud import Cloud
 from auditor.azure.network import proxy_for
 from auditor.errors import AuthenticationError, SettingsError
+
+logger = logging.getLogger(__name__)
 
 SIGN_IN_DEADLINE = 90.0
 _FRESH = 300
@@ -110,12 +113,15 @@ class Identity:
             self._failure = AuthenticationError(f"signing in took longer than {SIGN_IN_DEADLINE:.0f} s")
             raise self._failure from error
         except (AzureError, OSError, ValueError) as error:
+            logger.info("sign-in failed: %s", error)
             self._failure = AuthenticationError(_reason(str(error)))
             raise self._failure from error
 
 
 def sign_in(cloud: Cloud, session: aiohttp.ClientSession) -> Identity:
     """The default chain for a cloud over a session; raises `SettingsError` for unusable variables."""
+    # its page-long warning comes back as one line in our own error
+    logging.getLogger("azure.identity.aio._credentials.chained").setLevel(logging.ERROR)
     proxy = proxy_for(cloud.authority)
     # only https goes through the proxy: the metadata service is plain http on a link-local address
     options: dict[str, Any] = {
@@ -156,7 +162,7 @@ def _reason(message: str) -> str:
     tried = [_attempt(line) for line in attempts.split("\n\t") if line.strip()]
     if not tried:
         return f"Azure sign-in failed: {_short(message)}"
-    text = f"nobody is signed in to Azure; tried {'; '.join(tried)}"
+    text = f"nobody is signed in to Azure: set AZURE_ variables or run az login. Tried {'; '.join(tried)}"
     if "CERTIFICATE_VERIFY_FAILED" in message:
         text += ". The login endpoint's TLS certificate is not trusted: pass --ca-bundle"
     return text
@@ -164,11 +170,13 @@ def _reason(message: str) -> str:
 
 def _attempt(line: str) -> str:
     name, _, text = line.partition(":")
+    text = text.strip().removeprefix(f"{name.strip()} authentication unavailable. ")
     return f"{_LINKS.get(name.strip(), name.strip())} ({_short(text)})"
 
 
 def _short(text: str) -> str:
+    """The first sentence or two, without the advice, addresses and ids that follow."""
     first = " ".join(text.strip().partition("\n")[0].split())
-    for noise in (" Visit https://", " To mitigate", " Trace ID:"):
+    for noise in (" See the", " Please visit", " Visit https://", " To mitigate", " Trace ID:"):
         first = first.partition(noise)[0]
-    return first[:200] or "unavailable"
+    return first.rstrip(". ")[:200] or "unavailable"
