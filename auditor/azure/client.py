@@ -7,7 +7,6 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 import orjson
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
@@ -19,6 +18,7 @@ from auditor.azure.network import proxy_for
 from auditor.azure.policies import GatePolicy, RenewPolicy
 from auditor.azure.throttle import Gate
 from auditor.azure.traffic import Call
+from auditor.azure.transport import LeanTransport
 from auditor.azure.wire import WireError
 from auditor.errors import AuthenticationError, NotFound, PermissionMissing, SourceError, Throttled
 
@@ -49,9 +49,7 @@ class Arm:
             return {
                 "base_url": cloud.resource_manager,
                 "credential_scopes": [cloud.scope],
-                "transport": AioHttpTransport(
-                    session=session, session_owner=False, connection_timeout=15, read_timeout=read_timeout
-                ),
+                "transport": LeanTransport(session, read_timeout),
                 "policies": [
                     GatePolicy(gate),
                     RenewPolicy(identity),
@@ -90,7 +88,9 @@ class Arm:
     async def _json(self, call: Call, url: str, options: dict[str, Any]) -> Any:
         send = (self.backup if call.recovery_services else self.compute).send_request
         for _ in range(_READS):
-            response = await send(HttpRequest("GET", url), lanes=call.lanes, proxy=self._proxy, **options)
+            response = await send(
+                HttpRequest("GET", url), lanes=call.lanes, proxy=self._proxy, lean=True, **options
+            )
             if response.status_code != 200:
                 return _nothing(response, call)
             try:

@@ -83,7 +83,6 @@ async def _metadata(endpoint: str, session: aiohttp.ClientSession) -> Any:
             endpoint + METADATA,
             proxy=proxy_for(endpoint),
             timeout=_TIMEOUT,
-            headers={"Accept-Encoding": "identity"},
         ) as response:
             status, body = response.status, await response.read()
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:

@@ -38,13 +38,13 @@ async def list_machines(arm: Arm, selection: Selection, scope: Scope) -> Invento
     found: dict[str, Vm] = {}
     for listing in listings:
         found.update((vm[0].id, vm) for vm in listing.entries if vm[0].id not in found)
-    limits, lost = _gaps(selection.chosen, listings)
+    limits = _gaps(selection.chosen, listings)
     machines = tuple(machine for machine, _ in found.values() if scope.includes(machine))
     return Inventory(
         machines,
         {machine.id: found[machine.id][1] for machine in machines},
         (*selection.limits, *limits),
-        (*lost, *_unmatched(scope, found)),
+        tuple(_unmatched(scope, found)),
     )
 
 
@@ -56,22 +56,19 @@ async def _of_subscription(arm: Arm, subscription: Subscription) -> Listing[Vm]:
     return listing
 
 
-def _gaps(
-    subscriptions: Sequence[Subscription], listings: Sequence[Listing[Vm]]
-) -> tuple[list[Limit], list[Lost]]:
+def _gaps(subscriptions: Sequence[Subscription], listings: Sequence[Listing[Vm]]) -> list[Limit]:
     limits: list[Limit] = []
-    lost: list[Lost] = []
     for subscription, listing in zip(subscriptions, listings, strict=True):
         state = "" if subscription.enabled else f"the subscription is {subscription.state}"
         for problem in listing.problems:
             if isinstance(problem, ClassicItem):
-                lost.append(Lost(problem.id, str(problem)))
+                limits.append(Limit(problem.id, Plane.INVENTORY, str(problem), expected=False))
             else:
                 reason = f"{state}: {problem}" if state else str(problem)
                 limits.append(Limit(subscription.path, Plane.INVENTORY, reason))
         if state and not listing.entries and not listing.problems:
             limits.append(Limit(subscription.path, Plane.INVENTORY, f"{state} and lists no machine"))
-    return limits, lost
+    return limits
 
 
 def _unmatched(scope: Scope, found: dict[str, Vm]) -> list[Lost]:

@@ -43,10 +43,9 @@ def open_session(context: ssl.SSLContext, connections: int = CONNECTIONS) -> aio
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=context, keepalive_timeout=_KEEP_ALIVE),
-        headers={"User-Agent": f"fleet-auditor/{__version__}", "Accept-Encoding": "gzip, deflate"},
+        headers={"User-Agent": f"fleet-auditor/{__version__}"},
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        auto_decompress=False,
     )
 
 

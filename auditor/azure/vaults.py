@@ -126,7 +126,8 @@ class VaultReader:
         """Classic items are named; what could not be read may hide a VM."""
         for vm in dict.fromkeys(entry.item.vm_id for entry in items.entries):
             if is_classic(vm):
-                self._limits.append(Limit(vm, Plane.BACKUP, f"in vault {vault.name}: {CLASSIC}"))
+                reason = f"in vault {vault.name}: {CLASSIC}"
+                self._limits.append(Limit(vm, Plane.BACKUP, reason, expected=False))
         for problem in items.problems:
             self._gap(vault.id, f"protected items: {problem}")
 
