@@ -133,6 +133,7 @@ def _guests(request: Request) -> Guests:
     options = GuestOptions(
         concurrency=settings.concurrency,
         connect_timeout=settings.connect_timeout,
+        banner_timeout=settings.connect_timeout,
         deadline=settings.host_deadline,
         known_hosts=(settings.known_hosts,) if settings.known_hosts else None,
         host_key_policy=settings.host_key_policy,
