@@ -11,7 +11,7 @@ from auditor.hosts.guests import Guests
 from auditor.hosts.options import GuestOptions
 from auditor.inventory.file import read_hosts
 from auditor.inventory.scope import Scope
-from auditor.model import AuditRun, Limit, Lost, Machine, Plane
+from auditor.model import AuditRun, Lost, Machine
 from auditor.plugin import Check
 from auditor.rules import Rules, load_rules
 from auditor.settings import Settings
@@ -103,15 +103,16 @@ async def _inventory(request: Request, azure: Azure | None) -> Inventory:
     scope = request.settings.scope
     hosts = tuple(host for host in request.hosts if host.in_azure or scope.includes(host))
     found = Inventory(hosts) if azure is None else combine(await azure.inventory(scope), hosts)
-    return replace(found, limits=found.limits + unmatched(scope, found))
+    return replace(found, lost=found.lost + unmatched(scope, found))
 
 
-def unmatched(scope: Scope, found: Inventory) -> tuple[Limit, ...]:
-    """One limit for every `--vm` that names no machine: a typing error must not look like success."""
+def unmatched(scope: Scope, found: Inventory) -> tuple[Lost, ...]:
+    """Every `--vm` that names no machine: a typing error must not look like success."""
     present = {word for machine in found.machines for word in (machine.id, machine.name.lower())}
     present |= {lost.id for lost in found.lost}
-    reason = "no machine in scope has this name or resource id"
-    return tuple(Limit(vm, Plane.INVENTORY, reason) for vm in scope.vms if vm.lower() not in present)
+    reason = "asked for, and no machine in scope has this name or resource id"
+    wanted = {vm.strip().rstrip("/"): None for vm in scope.vms}
+    return tuple(Lost(vm, reason) for vm in wanted if vm.lower() not in present)
 
 
 @asynccontextmanager

@@ -44,7 +44,6 @@ async def list_machines(arm: Arm, selection: Selection, scope: Scope) -> Invento
         machines,
         {machine.id: found[machine.id][1] for machine in machines},
         (*selection.limits, *limits),
-        tuple(_unmatched(scope, found)),
     )
 
 
@@ -69,13 +68,6 @@ def _gaps(subscriptions: Sequence[Subscription], listings: Sequence[Listing[Vm]]
         if state and not listing.entries and not listing.problems:
             limits.append(Limit(subscription.path, Plane.INVENTORY, f"{state} and lists no machine"))
     return limits
-
-
-def _unmatched(scope: Scope, found: dict[str, Vm]) -> list[Lost]:
-    """The VMs that were asked for and that no subscription lists."""
-    names = {machine.name.lower() for machine, _ in found.values()}
-    reason = "asked for, and no subscription that could be read has a VM of this name"
-    return [Lost(wanted, reason) for wanted in scope.vms if wanted.lower() not in names | found.keys()]
 
 
 async def _by_id(arm: Arm, ids: Sequence[str], scope: Scope, selection: Selection) -> Inventory:

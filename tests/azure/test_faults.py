@@ -407,11 +407,6 @@ def test_vms_by_id_are_read_one_by_one_and_a_missing_one_is_lost(play: Play) -> 
     assert lists == 0
 
 
-def test_a_vm_name_that_nothing_has_is_lost_and_not_silent(play: Play) -> None:
-    found = play(scoped(Scope(vms=("no-such-vm",))))
-    assert (found.machines, [lost.id for lost in found.lost]) == ((), ["no-such-vm"])
-
-
 def test_the_same_name_in_two_groups_stays_two_machines(play: Play) -> None:
     found = play(inventory)
     names = [machine.name.lower() for machine in found.machines]
