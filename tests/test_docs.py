@@ -19,7 +19,10 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def commands(group: TyperCommand | TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+Words = tuple[str, ...]
+
+
+def commands(group: TyperCommand | TyperGroup, path: Words = ()) -> Iterator[tuple[Words, TyperCommand]]:
     if isinstance(group, TyperGroup):
         for name, command in group.commands.items():
             yield from commands(command, (*path, name))
