@@ -102,7 +102,10 @@ class Refusal:
 
 
 class Quotas:
-    """Every bucket of the estate; refilled by the clock that the caller hands in (seconds)."""
+    """Every bucket of the estate; refilled by the clock that the caller hands in (seconds).
+
+    Buckets that are not enforced stay full, and the headers say so.
+    """
 
     def __init__(self, enforce: bool = True) -> None:
         self.enforce = enforce
@@ -128,12 +131,13 @@ class Quotas:
         return headers
 
     def _take(self, policy: Policy, scope: str, now: float) -> int | Refusal:
+        if not self.enforce:
+            return policy.size
         key = (policy.name, scope)
         tokens, since = self._buckets.get(key, (float(policy.size), now))
         tokens = min(policy.size, tokens + (now - since) * policy.per_minute / 60)
-        if tokens < 1 and self.enforce:
+        if tokens < 1:
             self._buckets[key] = (tokens, now)
             return Refusal(policy, int((1 - tokens) * 60 / policy.per_minute) + 1)
-        tokens = max(0.0, tokens - 1)
-        self._buckets[key] = (tokens, now)
-        return int(tokens)
+        self._buckets[key] = (tokens - 1, now)
+        return int(tokens - 1)

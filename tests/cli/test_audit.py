@@ -1,6 +1,7 @@
 """`auditor audit` as a user runs it: exit codes, filters, outputs, errors."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,10 @@ def test_only_the_planes_of_the_chosen_checks_are_read(program: Program, server:
         ("--tag", "env=prod"),
     ],
 )
-def test_filters_choose_machines(program: Program, tmp_path: Path, arguments: tuple[str, str]) -> None:
-    everything = program("inventory").stdout
+def test_filters_choose_machines(program: Program, server: RunningServer, arguments: tuple[str, str]) -> None:
     done = program("inventory", *arguments)
-    assert "machines" in done.stdout
-    total, chosen = (int(text.split(" machines")[0].split()[-1]) for text in (everything, done.stdout))
-    assert total == 60
-    assert chosen < total
+    chosen = int(re.search(r"^(\d+) machines$", done.stdout, re.MULTILINE)[1])  # type: ignore[index]
+    assert 0 < chosen < len(server.estate.vms)
 
 
 def test_same_name_in_two_groups_is_two_machines(
