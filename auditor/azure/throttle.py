@@ -6,6 +6,7 @@ order of arrival, before it takes a connection.
 """
 
 import asyncio
+import logging
 import math
 import random
 import time
@@ -15,7 +16,10 @@ from dataclasses import dataclass
 from auditor.azure.retry_after import hint_of, remaining_of
 from auditor.errors import Throttled
 
+logger = logging.getLogger(__name__)
+
 MAX_WAIT = 900.0
+_WORTH_SAYING = 3.0
 _SLICE = 5.0
 _PLENTY = 1000
 _SAMPLE = 16
@@ -171,6 +175,8 @@ class Gate:
             lane.waiting -= 1
 
     async def _wait(self, lane: Lane, deadline: float) -> None:
+        if (wait := lane.delay(self.clock())) > _WORTH_SAYING:
+            logger.warning("waiting %d s for Azure: %s has no room for more requests", wait, lane.key)
         while (wait := lane.delay(now := self.clock())) > 0:
             self._refuse_if_hopeless(lane, now, deadline, 1)
             await self.sleep(min(wait, _SLICE) + 0.001)

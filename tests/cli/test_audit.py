@@ -83,7 +83,7 @@ def test_only_the_planes_of_the_chosen_checks_are_read(program: Program, server:
         ("--location", "westeurope"),
         ("--location", "West Europe"),
         ("--resource-group", "RG-APP"),
-        ("--tag", "env=prod"),
+        ("--tag", "environment=prod"),
     ],
 )
 def test_filters_choose_machines(program: Program, server: RunningServer, arguments: tuple[str, str]) -> None:
