@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.phases import LISTS
 from benchmarks.processes import Audited, Costs, Server
 
 MARKS = ("<!-- measured: start -->", "<!-- measured: end -->")
@@ -54,7 +55,7 @@ def _ratio(phase: str, what: str) -> Callable[[Round], float]:
 
 
 def _whole(one: Round) -> float:
-    return one.audit.cpu / sum(phase["cpu"] for phase in one.bare.values())
+    return one.audit.cpu / (one.bare["list"]["cpu"] / LISTS + one.bare["views"]["cpu"])
 
 
 def _share(what: str) -> Callable[[Round], float | None]:

@@ -25,8 +25,8 @@ def test_a_tiny_run_prints_every_figure(root: Path) -> None:
 
 
 def one_round(views: float, memory: float = 100.0) -> Round:
-    bare = {"list": {"cpu": 1.0, "wall": 1.0}, "views": {"cpu": 2.0, "wall": 2.0}}
-    ours = {"list": {"cpu": 2.0, "wall": 2.0}, "views": {"cpu": views, "wall": 4.0}}
+    bare = {"list": {"cpu": 5.0, "wall": 5.0}, "views": {"cpu": 2.0, "wall": 2.0}}
+    ours = {"list": {"cpu": 9.0, "wall": 9.0}, "views": {"cpu": views, "wall": 4.0}}
     served = Server({}, "", {"vm.get": 2}, 0, {"a": "ready", "b": "unknown"})
     audited = Audited(30.0, 40.0, memory, 1.5, 20.0, {"a": "ready", "b": "at-risk"})
     return Round(bare, ours, audited, served, None)
