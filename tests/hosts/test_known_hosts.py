@@ -97,8 +97,10 @@ def test_no_policy_takes_a_changed_or_revoked_key(
     assert (tmp_path / "known_hosts").read_bytes() == before
 
 
-def test_a_second_known_key_is_as_good(tmp_path: Path) -> None:
+def test_a_second_known_key_is_as_good_and_a_third_is_not(tmp_path: Path) -> None:
     verify(known(tmp_path, line("web", WRONG), line("web")), "web", 22, RIGHT, "strict")
+    with pytest.raises(HostError, match="host key changed"):
+        verify(known(tmp_path, line("web", WRONG), line("web", WRONG)), "web", 22, RIGHT, "strict")
 
 
 def test_an_unknown_host_is_refused_or_written_down(tmp_path: Path) -> None:
