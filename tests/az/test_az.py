@@ -56,15 +56,20 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 
 
 @pytest.fixture(scope="module")
-def az(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Az:
-    """Run `az` signed in to the simulated cloud; the answer is its JSON."""
-    environment = {
+def environment(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of every `az`: its session is kept in a folder of these tests."""
+    return {
         **os.environ,
         **variables,
         "AZURE_CONFIG_DIR": str(tmp_path_factory.mktemp("az")),
         "AZURE_CORE_INSTANCE_DISCOVERY": "false",
         "AZURE_CORE_COLLECT_TELEMETRY": "false",
     }
+
+
+@pytest.fixture(scope="module")
+def az(variables: dict[str, str], environment: dict[str, str]) -> Az:
+    """Run `az` signed in to the simulated cloud; the answer is its JSON."""
 
     def run(*arguments: str) -> Any:
         done = subprocess.run(
@@ -244,3 +249,23 @@ def test_run_command(az: Az, estate: Estate) -> None:
     )
     assert done["value"][0]["code"] == "ProvisioningState/succeeded"
     assert "2 script lines" in done["value"][0]["message"]
+
+
+def test_the_session_of_az_login_signs_the_auditor_in(
+    az: Az, environment: dict[str, str], estate: Estate, tmp_path: Path
+) -> None:
+    secrets = {"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"}
+    session = {name: value for name, value in environment.items() if name not in secrets}
+    session["PATH"] = f"{AZ.parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "auditor", "audit", "--check", "backup-protection", "--quiet"],
+        cwd=tmp_path,
+        env=session,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 20, done.stderr
+    report = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))
+    assert {machine["id"] for machine in report["machines"]} == {vm.key for vm in estate.vms}
