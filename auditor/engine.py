@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 WORKERS = 64
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int | None], None]
+"""Told the stage of the run, the machines done, and the machines in all (None: not known yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Audit:
         if not self.checks:
             raise PluginError("no check is left to run; see `auditor checks`")
         started = datetime.now(UTC)
+        self._tell("Reading vaults", 0, None)
         vault_limits = await self._read_vaults(inventory.machines)
         results, limits = await self._results(inventory)
         return AuditRun(
@@ -109,6 +111,10 @@ class Audit:
             machines=results,
         )
 
+    def _tell(self, stage: str, done: int, total: int | None) -> None:
+        if self.progress is not None:
+            self.progress(stage, done, total)
+
     async def _read_vaults(self, machines: Sequence[Machine]) -> tuple[Limit, ...]:
         azure = [machine for machine in machines if machine.in_azure]
         if not azure or self.control is None or not self.planes & {Plane.BACKUP, Plane.JOBS}:
@@ -120,14 +126,14 @@ class Audit:
         results: list[tuple[int, MachineResult]] = []
         limits: list[Limit] = []
         queue = iter(enumerate(inventory.machines))
+        self._tell("Auditing", 0, total)
 
         async def worker() -> None:
             for index, machine in queue:
                 facts = await self._collect(machine, inventory.models.get(machine.id))
                 limits.extend(_limits(facts))
                 results.append((index, judge(facts, self.checks, self.rules)))
-                if self.progress is not None:
-                    self.progress(len(results), total)
+                self._tell("Auditing", len(results), total)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.workers, total)):

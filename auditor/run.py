@@ -41,6 +41,8 @@ class Request:
 async def audit(request: Request, progress: Progress | None = None) -> AuditRun:
     """Do the audit; raises `AuthenticationError` when Azure was asked and nobody is signed in."""
     async with _azure(request.settings) as azure:
+        if progress is not None:
+            progress("Listing machines", 0, None)
         inventory = await _inventory(request, azure)
         async with _guests(request) as guests:
             work = Audit(

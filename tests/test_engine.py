@@ -202,8 +202,8 @@ def test_what_was_expected_and_not_seen_stands_in_the_coverage(caplog: pytest.Lo
     assert not run.coverage.complete
 
 
-def test_progress_counts_every_machine() -> None:
-    seen: list[tuple[int, int]] = []
-    work = Audit((needing(),), load_rules(), None, None, "none", {}, progress=lambda *done: seen.append(done))
+def test_progress_names_its_stage_and_counts_every_machine() -> None:
+    seen: list[tuple[str, int, int | None]] = []
+    work = Audit((needing(),), load_rules(), None, None, "none", {}, progress=lambda *told: seen.append(told))
     asyncio.run(work.run(Inventory(VMS)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [("Reading vaults", 0, None), *(("Auditing", done, 3) for done in range(4))]

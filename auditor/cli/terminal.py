@@ -45,13 +45,13 @@ def plain(text: str) -> str:
 class Progress:
     """A progress bar on standard error, there only while a person watches.
 
-    `update` takes the machines done and the machines in all.
+    `update` takes the stage of the run, the machines done, and the machines in all.
     """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._bar = Bar(
-            TextColumn("Auditing"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -70,11 +70,11 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def update(self, done: int, total: int) -> None:
-        """Show that `done` of `total` machines are judged."""
+    def update(self, stage: str, done: int, total: int | None) -> None:
+        """Show the stage, and that `done` of `total` machines are judged (None: not known yet)."""
         if self._task is None:
-            self._task = self._bar.add_task("machines", total=total)
-        self._bar.update(self._task, completed=done, total=total)
+            self._task = self._bar.add_task(stage, total=total)
+        self._bar.update(self._task, description=stage, completed=done, total=total)
 
 
 def print_summary(run: AuditRun, console: Console, paths: Iterable[Path] = ()) -> None:

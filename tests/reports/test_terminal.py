@@ -128,8 +128,9 @@ spec = importlib.util.spec_from_file_location("fleet", sys.argv[1])
 fleet = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fleet)
 with Progress(quiet="quiet" in sys.argv) as progress:
+    progress.update("Listing machines", 0, None)
     for done in range(1, 31):
-        progress.update(done, 30)
+        progress.update("Auditing", done, 30)
 print_summary(fleet.demo_run(30), Console())
 """
 
