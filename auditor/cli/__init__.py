@@ -14,6 +14,8 @@ from auditor.errors import AuditorError
 from auditor.exits import Exit
 from auditor.text import visible
 
+INTERRUPTED = 130
+
 logger = logging.getLogger(__name__)
 
 app = typer.Typer(
@@ -53,9 +55,11 @@ def main() -> None:
     except AuditorError as error:
         typer.echo(f"error: {visible(str(error))}", err=True)
         sys.exit(Exit.USAGE)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: nothing was written", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        # typer turns an interrupt into this exit code, without a word
+        if end.code == INTERRUPTED:
+            typer.echo("interrupted: no report was written", err=True)
+        raise
     except Exception:
         logger.exception("internal error; please report it with this log")
         sys.exit(Exit.INTERNAL)

@@ -1,7 +1,12 @@
 """`auditor audit` as a user runs it: exit codes, filters, outputs, errors."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from auditor.simulator.run import environment
 from auditor.simulator.server import RunningServer
 from reports.json import schema
 
@@ -189,3 +195,33 @@ def test_config_show_says_where_each_value_came_from(program: Program, tmp_path:
     assert "environment AUDITOR_CLOUD" in rows["cloud"]
     assert "command line" in rows["location"]
     assert "default" in rows["output"]
+
+
+# whoever runs the tests in the background has told their children to ignore interrupts
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from auditor.cli import main
+main()
+"""
+
+
+def test_an_interrupt_ends_the_run_at_once_and_says_what_became_of_it(
+    server: RunningServer, faults: Callable[..., None], tmp_path: Path
+) -> None:
+    faults({"path_regex": "instanceView", "hang": True})
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", INTERRUPTIBLE, "audit", "--quiet"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment(server)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    before = server.stats.requests.total()
+    deadline = time.monotonic() + 30
+    while server.stats.requests.total() < before + 20 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=15)
+    assert (process.returncode, said) == (130, "interrupted: no report was written\n")
+    assert not (tmp_path / "out").exists()
