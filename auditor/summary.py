@@ -122,12 +122,15 @@ def unknowns(run: AuditRun) -> tuple[tuple[str, int], ...]:
 def seen(coverage: Coverage) -> str:
     """What the run saw of what it should have seen, in one sentence."""
     text = f"{coverage.audited:,} of {_machines(coverage.expected)} audited"
-    lost, limits = len(coverage.lost), len(coverage.limits)
+    lost, limits = len(coverage.lost), sum(limit.expected for limit in coverage.limits)
+    beyond = len(coverage.limits) - limits
     if lost:
         text += f", {lost:,} lost"
     if limits:
         text += f", {limits:,} {'scope' if limits == 1 else 'scopes'} not fully seen"
-    return text if not coverage.complete else f"{text}, nothing missing"
+    if coverage.complete:
+        text += ", nothing missing"
+    return f"{text}; {beyond:,} beyond what can be audited" if beyond else text
 
 
 def _machines(count: int) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,7 @@ def demo(
         request = runs.Request.prepare(wanted, load_checks())
         with Progress(quiet=quiet) as progress:
             run = asyncio.run(runs.audit(request, progress.update))
+        run = replace(run, cloud=f"simulated estate at {server.url}")
     paths = write_reports(run, choose_renderers(wanted.format), output)
     console = Console(soft_wrap=True)
     if not quiet:

@@ -153,6 +153,10 @@ def test_unknowns_are_counted_by_reason(demo_run: Callable[..., AuditRun]) -> No
             "9 of 9 machines audited, 1 scope not fully seen",
         ),
         (Coverage(1200, 1199), "1,199 of 1,200 machines audited"),
+        (
+            Coverage(9, 9, (), (Limit("a", Plane.BACKUP, "classic", expected=False),)),
+            "9 of 9 machines audited, nothing missing; 1 beyond what can be audited",
+        ),
     ],
 )
 def test_what_was_seen(coverage: Coverage, expected: str) -> None:
