@@ -47,7 +47,7 @@ def demo(
         request = runs.Request.prepare(wanted, load_checks())
         with Progress(quiet=quiet) as progress:
             run = asyncio.run(runs.audit(request, progress.update))
-        run = replace(run, cloud=f"simulated estate at {server.url}")
+        run = replace(run, cloud="simulated estate")
     paths = write_reports(run, choose_renderers(wanted.format), output)
     console = Console(soft_wrap=True)
     if not quiet:
