@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -32,6 +32,7 @@ class Estate:
     breaks: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
     limits: tuple[Limit, ...] = ()
+    guest_id: str | None = None
     running: int = 0
     most: int = 0
 
@@ -62,7 +63,7 @@ class Estate:
 
     async def probe(self, machine: Machine) -> Guest | Unseen:
         self._note(f"guest {machine.name}")
-        return Guest("linux", NOW, "ssh", True)
+        return Guest("linux", NOW, "ssh", True, vm_id=self.guest_id)
 
 
 def needing(*planes: Plane) -> Check:
@@ -207,3 +208,17 @@ def test_progress_names_its_stage_and_counts_every_machine() -> None:
     work = Audit((needing(),), load_rules(), None, None, "none", {}, progress=lambda *told: seen.append(told))
     asyncio.run(work.run(Inventory(VMS)))
     assert seen == [("Reading vaults", 0, None), *(("Auditing", done, 3) for done in range(4))]
+
+
+@pytest.mark.parametrize(
+    ("guest_id", "status"),
+    [("guid", Status.PASS), ("GUID", Status.PASS), (None, Status.PASS), ("another", Status.UNKNOWN)],
+)
+def test_a_guest_that_is_another_vm_counts_for_nothing(guest_id: str | None, status: Status) -> None:
+    machine = replace(VMS[0], connection=Connection("10.0.0.1"))
+    run = audit(Estate(guest_id=guest_id), needing(Plane.GUEST), machines=[machine])
+    (finding,) = run.machines[0].findings
+    assert finding.status is status
+    said = [limit.reason for limit in run.coverage.limits if limit.plane is Plane.GUEST]
+    wrong = ["identity mismatch: the guest says it is VM another, Azure says guid; nothing it said is used"]
+    assert said == (wrong if status is Status.UNKNOWN else [])
