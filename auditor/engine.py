@@ -87,11 +87,14 @@ class Audit:
         """The planes that the chosen checks need."""
         return frozenset[Plane]().union(*(check.planes for check in self.checks))
 
-    async def run(self, inventory: Inventory) -> AuditRun:
-        """Audit every machine of the inventory; raises `PluginError` when there is no check."""
+    async def run(self, inventory: Inventory, started_at: datetime | None = None) -> AuditRun:
+        """Audit every machine of the inventory; raises `PluginError` when there is no check.
+
+        `started_at` is when the run began to list machines (default: now).
+        """
         if not self.checks:
             raise PluginError("no check is left to run; see `auditor checks`")
-        started = datetime.now(UTC)
+        started = started_at or datetime.now(UTC)
         self._tell("Reading vaults", 0, None)
         vault_limits = await self._read_vaults(inventory.machines)
         results, limits = await self._results(inventory)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from auditor.azure.estate import Azure, open_azure
 from auditor.engine import Audit, Inventory, Progress
@@ -40,6 +41,7 @@ class Request:
 
 async def audit(request: Request, progress: Progress | None = None) -> AuditRun:
     """Do the audit; raises `AuthenticationError` when Azure was asked and nobody is signed in."""
+    started = datetime.now(UTC)
     async with _azure(request.settings) as azure:
         if progress is not None:
             progress("Listing machines", 0, None)
@@ -55,7 +57,7 @@ async def audit(request: Request, progress: Progress | None = None) -> AuditRun:
                 workers=request.settings.concurrency,
                 progress=progress,
             )
-            return await work.run(inventory)
+            return await work.run(inventory, started)
 
 
 async def inventory(request: Request) -> Inventory:
