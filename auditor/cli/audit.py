@@ -5,17 +5,17 @@ from collections.abc import Sequence
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from auditor import run as runs
 from auditor.cli.options import Given, with_settings
-from auditor.cli.terminal import Progress, plain, print_summary
+from auditor.cli.terminal import Progress, print_summary, print_table
 from auditor.engine import Inventory
 from auditor.errors import SettingsError
 from auditor.exits import Exit, exit_code
 from auditor.output import write_reports
 from auditor.plugin import Renderer, load_checks, load_renderers
 from auditor.settings import settings
+from auditor.text import visible
 
 
 @with_settings
@@ -37,7 +37,7 @@ def inventory(given: Given) -> None:
     """List the machines that a run would audit."""
     request = runs.Request.prepare(settings(given.values), load_checks())
     found = asyncio.run(runs.inventory(request))
-    _print_inventory(found, Console(soft_wrap=True))
+    _print_inventory(found)
     raise typer.Exit(Exit.INCOMPLETE if found.limits or found.lost else Exit.OK)
 
 
@@ -50,14 +50,16 @@ def choose_renderers(formats: Sequence[str]) -> tuple[Renderer, ...]:
     return tuple(known[name] for name in dict.fromkeys(formats))
 
 
-def _print_inventory(found: Inventory, console: Console) -> None:
-    table = Table("name", "platform", "location", "source", "id", box=None, header_style="bold")
-    for machine in found.machines:
-        row = (machine.name, machine.platform, machine.location, machine.source, machine.id)
-        table.add_row(*map(plain, row))
-    console.print(table)
-    console.print(f"{len(found.machines)} machines")
+def _print_inventory(found: Inventory) -> None:
+    print_table(
+        ("name", "platform", "location", "source", "id"),
+        (
+            (machine.name, machine.platform, machine.location, machine.source, machine.id)
+            for machine in found.machines
+        ),
+    )
+    typer.echo(f"{len(found.machines)} machines")
     for limit in found.limits:
-        console.print(f"could not see {plain(limit.scope)}: {plain(limit.reason)}")
+        typer.echo(visible(f"could not see {limit.scope}: {limit.reason}"))
     for lost in found.lost:
-        console.print(f"lost {plain(lost.id)}: {plain(lost.reason)}")
+        typer.echo(visible(f"lost {lost.id}: {lost.reason}"))

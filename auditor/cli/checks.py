@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from auditor.cli.terminal import print_table
 from auditor.errors import UsageError
 from auditor.model import Plane
 from auditor.plugin import Check, load_checks
 from auditor.rules import Rules, default_rules_text, load_rules
 from auditor.text import visible
-
-WIDE = 160
 
 checks_app = typer.Typer(invoke_without_command=True, help="List the checks, or explain one.")
 rules_app = typer.Typer(no_args_is_help=True, help="Look at the rule set.")
@@ -27,14 +25,13 @@ def list_checks(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     rules = load_rules()
-    table = Table("check", "severity", "planes", "title", box=None, header_style="bold", pad_edge=False)
-    for check in load_checks():
-        row = (check.id, rules.severity(check.id, check.severity), _planes(check), check.title)
-        table.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDE
-    console.print(table)
+    print_table(
+        ("check", "severity", "planes", "title"),
+        (
+            (check.id, rules.severity(check.id, check.severity), _planes(check), check.title)
+            for check in load_checks()
+        ),
+    )
 
 
 @checks_app.command("show")

@@ -1,11 +1,9 @@
 """`auditor config show`: every setting, its value, and where the value came from."""
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from auditor.cli.options import Given, with_settings
+from auditor.cli.terminal import print_table
 from auditor.settings import OPTIONS, settings
 
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
@@ -21,11 +19,13 @@ def config() -> None:
 def show(given: Given) -> None:
     """Show every setting, its value and where it came from."""
     settings(given.values)
-    table = Table("setting", "value", "from", box=None, header_style="bold")
-    for option in OPTIONS:
-        value = given.values[option.name]
-        table.add_row(option.name, escape(_shown(value.value)), escape(value.origin))
-    Console(soft_wrap=True).print(table)
+    print_table(
+        ("setting", "value", "from"),
+        (
+            (option.name, _shown(given.values[option.name].value), given.values[option.name].origin)
+            for option in OPTIONS
+        ),
+    )
 
 
 def _shown(value: object) -> str:

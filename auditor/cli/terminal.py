@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -75,6 +76,22 @@ class Progress:
         if self._task is None:
             self._task = self._bar.add_task(stage, total=total)
         self._bar.update(self._task, description=stage, completed=done, total=total)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings: folded to a terminal's width, whole lines everywhere else."""
+    cells = [[visible(cell) for cell in row] for row in rows]
+    console = Console()
+    tolerate(console)
+    if not console.is_terminal:
+        widest = (max(map(cell_len, column)) for column in zip(headings, *cells, strict=True))
+        console.width = sum(widest) + 2 * len(headings)
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def print_summary(run: AuditRun, console: Console, paths: Iterable[Path] = ()) -> None:

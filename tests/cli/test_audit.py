@@ -98,6 +98,11 @@ def test_filters_choose_machines(program: Program, server: RunningServer, argume
     assert 0 < chosen < len(server.estate.vms)
 
 
+def test_the_inventory_prints_every_id_whole(program: Program, server: RunningServer) -> None:
+    lines = program("inventory").stdout.splitlines()
+    assert {line.split()[-1] for line in lines if "/subscriptions/" in line} == set(server.estate.truth())
+
+
 def test_same_name_in_two_groups_is_two_machines(
     program: Program, server: RunningServer, tmp_path: Path
 ) -> None:
