@@ -100,6 +100,7 @@ class InstanceView:
 
     `power_state` is the segment after `PowerState/`; `agent` is None when the block is absent (a
     deallocated VM); `handlers` is None when the list is absent, empty when nothing is installed.
+    `operation` is the VM's own provisioning state, dated by the last operation on it (a start, a change).
     """
 
     power_state: str | None
@@ -109,6 +110,7 @@ class InstanceView:
     observed_at: datetime
     os_name: str | None = None
     os_version: str | None = None
+    operation: StatusCode | None = None
 
 
 # ---- Recovery Services (planes: backup, jobs) --------------------------------------------------

@@ -100,8 +100,9 @@ def _installed_for_azure(facts: Facts, report: AgentReport, azure: Heartbeat) ->
         "has died, so the word alone proves nothing.",
         evidence="The status code of the agent in the instance view (not its display text), the age of that "
         "status against the rule heartbeat-minutes, and the service's state in the guest; the fresher of the "
-        "two decides. A new VM is given settle-minutes. A VM that is stopped or deallocated is unknown: what "
-        "Azure shows of it is old.",
+        "two decides. A VM that is new, or was just started or changed, is given settle-minutes, and a Ready "
+        "from before that is none. A VM that is stopped or deallocated is unknown: what Azure shows of it is "
+        "old.",
         repair="Start or restart the agent's service; if it stays silent check that the guest reaches "
         "168.63.129.16, then reinstall it.",
         sources=(

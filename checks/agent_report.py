@@ -1,6 +1,6 @@
 """What is known of the agent, by Azure and by the guest, and which of the two is the fresher word."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from auditor.facts import (
@@ -29,8 +29,9 @@ SILENT = "unknown"
 class Heartbeat:
     """What Azure last heard from the agent.
 
-    `off` says why a machine that does not run has no word on now; `settling` says that a new machine
-    may still be silent; `age` is None where the status has no time.
+    `off` says why a machine that does not run has no word on now; `settling` says that a machine which is
+    new, or was just started or changed, may still be silent; `age` is None where the status has no time;
+    `outlived` tells that the status is older than the last operation on the machine.
     """
 
     view: InstanceView
@@ -40,6 +41,7 @@ class Heartbeat:
     settling: str | None
     age: timedelta | None
     limit: timedelta
+    outlived: bool
 
     @property
     def ready(self) -> bool:
@@ -48,8 +50,11 @@ class Heartbeat:
 
     @property
     def fresh(self) -> bool:
-        """Whether the last word is young enough to be one on now; clocks may differ by the limit."""
-        return self.age is not None and abs(self.age) <= self.limit
+        """Whether the last word is one on now: young, and later than the last start or change.
+
+        Clocks may differ by the limit.
+        """
+        return self.age is not None and abs(self.age) <= self.limit and not self.outlived
 
     @property
     def version(self) -> str | None:
@@ -66,7 +71,9 @@ class Heartbeat:
     @property
     def when(self) -> str:
         """How long ago the agent reported."""
-        return "at an unknown time" if self.age is None else f"{span(abs(self.age))} ago"
+        if self.age is None:
+            return "at an unknown time"
+        return f"{span(abs(self.age))} {'in the future' if self.age < -self.limit else 'ago'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +122,18 @@ def agent_report(facts: Facts, rules: Rules) -> AgentReport:
 def heartbeat(facts: Facts, view: InstanceView, rules: Rules) -> Heartbeat:
     """What Azure last heard from the agent, judged against the run's clock."""
     status = _newest(view.agent)
-    return Heartbeat(
+    age = facts.now - status.at if status and status.at else None
+    beat = Heartbeat(
         view=view,
         agent=view.agent,
         status=status,
-        off=_off(facts, view, status),
-        settling=_settling(facts, rules),
-        age=facts.now - status.at if status and status.at else None,
+        off=None,
+        settling=_settling(facts, view, age, rules),
+        age=age,
         limit=rules.minutes("heartbeat-minutes"),
+        outlived=_outlived(facts, view, age),
     )
+    return replace(beat, off=_off(facts, view, status, heard=beat.ready and beat.fresh))
 
 
 def the_guest(facts: Facts) -> Guest | Unseen:
@@ -163,22 +173,40 @@ def _newest(agent: Agent | None) -> StatusCode | None:
     return max(own, key=lambda status: status.at or NEVER, default=None)
 
 
-def _off(facts: Facts, view: InstanceView, status: StatusCode | None) -> str | None:
-    state = clip(view.power_state or "running", 40).lower()
-    if state == "running":
+def _off(facts: Facts, view: InstanceView, status: StatusCode | None, *, heard: bool) -> str | None:
+    state = clip(view.power_state or SILENT, 40).lower()
+    if state == "running" or (state == SILENT and heard):
         return None
+    state = "in an unknown power state" if state == SILENT else state
     if status is None or status.at is None:
         return f"the VM is {state}, and Azure keeps no agent status of it"
     return f"the VM is {state}; its agent status is {span(facts.now - status.at)} old and says nothing of now"
 
 
-def _settling(facts: Facts, rules: Rules) -> str | None:
-    if not isinstance(facts.model, VmModel) or facts.model.created_at is None:
+def _settling(facts: Facts, view: InstanceView, age: timedelta | None, rules: Rules) -> str | None:
+    limit = rules.minutes("settle-minutes")
+    if isinstance(facts.model, VmModel) and facts.model.created_at is not None:
+        new = facts.now - facts.model.created_at
+        if new <= limit:
+            return f"the VM was created {span(new)} ago and its agent may still be starting"
+    since = last_operation(facts, view)
+    if since is None:
         return None
-    age = facts.now - facts.model.created_at
-    if age > rules.minutes("settle-minutes"):
-        return None
-    return f"the VM was created {span(age)} ago and its agent may still be starting"
+    if since <= limit:
+        return f"the VM was started or changed {span(since)} ago and its agent may still be starting"
+    if _outlived(facts, view, age) and age is not None and age <= rules.minutes("heartbeat-minutes"):
+        return f"the agent has not reported since the VM was started or changed {span(since)} ago"
+    return None
+
+
+def last_operation(facts: Facts, view: InstanceView) -> timedelta | None:
+    """How long ago Azure began or ended its last operation on the VM; None where that was not seen."""
+    return facts.now - view.operation.at if view.operation and view.operation.at else None
+
+
+def _outlived(facts: Facts, view: InstanceView, age: timedelta | None) -> bool:
+    since = last_operation(facts, view)
+    return since is not None and age is not None and age > since
 
 
 def _guest_text(agent: GuestAgent | Unseen | None) -> str:

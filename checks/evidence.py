@@ -39,7 +39,8 @@ def reported(view: InstanceView, status: StatusCode | None) -> Evidence:
 
 def powered(view: InstanceView) -> Evidence:
     """The power state."""
-    return Evidence(Plane.INSTANCE_VIEW, "power state", view.observed_at, clip(str(view.power_state)))
+    state = clip(view.power_state or "not shown")
+    return Evidence(Plane.INSTANCE_VIEW, "power state", view.observed_at, state)
 
 
 def in_guest(guest: Guest, source: str, value: str) -> Evidence:

@@ -150,7 +150,7 @@ def _doubt(beat: Heartbeat) -> str | None:
     """Why what Azure shows of the extensions is not the state of now."""
     if beat.off:
         return beat.off
-    if beat.settling and not beat.ready:
+    if beat.settling and not (beat.ready and beat.fresh):
         return beat.settling
     if not beat.ready:
         return "the agent, which reports on extensions, is silent"

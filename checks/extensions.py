@@ -8,9 +8,8 @@ from auditor.plugin import Explanation, check, failed, passed, skipped, unknown
 from auditor.rules import Rules
 from checks.agent_report import needs_no_agent, outside_azure, the_guest
 from checks.evidence import clip, in_guest, listing, protected, unseen
-from checks.items import pending, protecting
+from checks.items import pending, protecting, succeeded
 
-SUCCEEDED = frozenset({"completed", "completedwithwarnings"})
 NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read its error code."
 
 
@@ -60,7 +59,7 @@ def _signs(facts: Facts, rules: Rules) -> Iterator[Evidence]:
         yield in_guest(guest, "extension folder", listing(guest.snapshot_extension))
     if isinstance(facts.backup, Backup):
         for item in protecting(facts.backup):
-            if (item.last_backup_status or "").lower() in SUCCEEDED:
+            if succeeded(item):
                 yield protected(item, facts.backup.observed_at, f"last backup {item.last_backup_status}")
 
 
@@ -102,6 +101,8 @@ def _absent(facts: Facts) -> Outcome:
     items = protecting(facts.backup)
     if not items and facts.backup.gaps:
         return unknown(f"no source shows it, and not read: {listing(facts.backup.gaps)}", *rows)
+    if not items and any(item.last_backup_status for item in facts.backup.items):
+        return skipped("the machine is no longer backed up, and no backup needs it", *rows)
     if not items:
         return skipped("not yet: the machine is not backed up, and the first backup installs it", *rows)
     if all(_first_is_due(item) for item in items):

@@ -4,7 +4,11 @@ from auditor.facts import Backup, ProtectedItem
 
 ALIVE = frozenset({"protected", "irpending", "protectionerror"})
 
-STOPPED = frozenset({"protectionstopped", "protectionpaused", "backupssuspended", "notprotected", "invalid"})
+STOPPED = frozenset({"protectionstopped", "protectionpaused", "backupssuspended", "notprotected"})
+
+UNTOLD = frozenset({"", "invalid"})
+
+SUCCEEDED = frozenset({"completed", "completedwithwarnings"})
 
 
 def protecting(backup: Backup) -> tuple[ProtectedItem, ...]:
@@ -30,6 +34,11 @@ def stopped_for_sure(item: ProtectedItem) -> bool:
 def soft_deleted(backup: Backup) -> tuple[ProtectedItem, ...]:
     """The items that wait for their deletion; they block protecting the machine anew."""
     return tuple(item for item in backup.items if item.deferred_delete)
+
+
+def succeeded(item: ProtectedItem) -> bool:
+    """Whether its last backup made a recovery point."""
+    return (item.last_backup_status or "").strip().lower() in SUCCEEDED
 
 
 def pending(item: ProtectedItem) -> bool:

@@ -9,7 +9,7 @@ from auditor.plugin import Explanation, check, failed, passed, unknown, warned
 from auditor.rules import Rules
 from checks.agent_report import outside_azure
 from checks.evidence import clip, listing, protected
-from checks.items import halted, pending, protecting, soft_deleted, stopped_for_sure
+from checks.items import UNTOLD, halted, pending, protecting, soft_deleted, stopped_for_sure, succeeded
 
 PROTECT = "Enable backup of the VM in a Recovery Services vault of its region."
 RESUME = "Resume protection of the VM in its vault, if it is to be backed up at all."
@@ -49,7 +49,8 @@ def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
 
 def _own_vault(items: Sequence[ProtectedItem], region: str, backup: Backup) -> Outcome:
     rows = [protected(item, backup.observed_at, f"in {item.vault.location}") for item in items]
-    strays = [item for item in items if normal_location(item.vault.location) != region]
+    placed = [item for item in items if normal_location(item.vault.location)]
+    strays = [item for item in placed if normal_location(item.vault.location) != region]
     if strays:
         where = normal_location(strays[0].vault.location)
         return failed(
@@ -57,6 +58,8 @@ def _own_vault(items: Sequence[ProtectedItem], region: str, backup: Backup) -> O
             *rows,
             remediation="Stop that protection and protect the VM in a vault of its own region.",
         )
+    if not placed:
+        return unknown("the region of its vault is not known", *rows)
     return passed(f"its vault is in {region}", *rows[:2])
 
 
@@ -82,8 +85,9 @@ def _any_vault(region: str, backup: Backup) -> Outcome:
         "today. An item in a vault proves nothing by itself: it stays when protection is stopped.",
         evidence="The protection state of every item of this VM in every visible vault of every visible "
         "subscription, matched by the whole resource id in lower case, never by name. Protected passes; a "
-        "pending first backup, or two vaults at once, warns; stopped, paused, suspended or in error "
-        "fails. No item fails only when everything could be read; else it is unknown, naming the gaps. "
+        "pending first backup, an item that shows no recovery point after a failed backup, or two vaults "
+        "at once, warns; stopped, paused, suspended or in error fails; a state that is missing or Invalid "
+        "is unknown. No item fails only when everything could be read; else it is unknown, naming the gaps. "
         "A soft-deleted item is named, because it blocks protecting the machine anew.",
         repair="Enable or resume protection; undelete a soft-deleted item, or wait until it is gone.",
         sources=(
@@ -105,13 +109,17 @@ def backup_protection(facts: Facts, _rules: Rules) -> Outcome:
     if not items:
         return _not_protected(backup, rows)
     vaults = listing(_vault_name(item, facts.machine) for item in items)
-    if len(items) > 1:
+    if len(items) > 1 and any(item.protection_state.strip().lower() == "protected" for item in items):
         return warned(
             f"protected {len(items)} times: {vaults}",
             *rows,
             remediation="Stop protection in all but one vault.",
         )
-    return _one_item(items[0], vaults, rows)
+    return _one_item(_best(items), vaults, rows)
+
+
+def _best(items: Sequence[ProtectedItem]) -> ProtectedItem:
+    return next((item for item in items if pending(item)), items[0])
 
 
 def _one_item(item: ProtectedItem, vault: str, rows: Sequence[Evidence]) -> Outcome:
@@ -127,6 +135,12 @@ def _one_item(item: ProtectedItem, vault: str, rows: Sequence[Evidence]) -> Outc
             *rows,
             remediation="Follow the item's health details (see backup-health), then resume protection.",
         )
+    if item.last_recovery_point is None and not succeeded(item):
+        return warned(
+            f"in {vault}, which shows no recovery point",
+            *rows,
+            remediation="Look why its backups fail (see backup-health), and back up now.",
+        )
     return passed(f"protected in {vault}", *rows[:2])
 
 
@@ -135,9 +149,9 @@ def _not_protected(backup: Backup, rows: Sequence[Evidence]) -> Outcome:
         seen = "only stopped protection was found" if halted(backup) else "no protection was found"
         return unknown(f"{seen}, and not read: {listing(backup.gaps)}", *rows, remediation=GRANT)
     if stopped := halted(backup):
+        if strange := [item for item in stopped if not stopped_for_sure(item)]:
+            return _strange(clip(strange[0].protection_state, 40), rows)
         state = clip(stopped[0].protection_state, 40)
-        if not stopped_for_sure(stopped[0]):
-            return unknown(f"the vault calls it {state!r}, which this version does not know", *rows)
         return failed(f"{state} in {clip(stopped[0].vault.name, 60)}", *rows, remediation=RESUME)
     if twins := soft_deleted(backup):
         return failed(
@@ -147,6 +161,12 @@ def _not_protected(backup: Backup, rows: Sequence[Evidence]) -> Outcome:
         )
     row = Evidence(Plane.BACKUP, "protected items", backup.observed_at, "none of this VM")
     return failed("not protected", row, remediation=PROTECT)
+
+
+def _strange(state: str, rows: Sequence[Evidence]) -> Outcome:
+    if state.lower() in UNTOLD:
+        return unknown(f"the vault gives no state of its protection ({state or 'none'})", *rows)
+    return unknown(f"the vault calls it {state!r}, which this version does not know", *rows)
 
 
 def _by_weight(backup: Backup) -> tuple[ProtectedItem, ...]:

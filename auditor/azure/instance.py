@@ -8,6 +8,7 @@ from auditor.azure import wire
 from auditor.facts import Agent, Extension, Handler, InstanceView, StatusCode
 
 _POWER = "powerstate/"
+_OPERATION = "provisioningstate/"
 
 
 def parse_instance_view(body: Any, observed_at: datetime) -> InstanceView:
@@ -17,15 +18,16 @@ def parse_instance_view(body: Any, observed_at: datetime) -> InstanceView:
     if properties.get("instanceView") is None:
         raise wire.WireError("the answer holds no instance view")
     view = wire.mapping(properties["instanceView"], "instanceView")
-    agent = view.get("vmAgent")
+    agent, statuses = view.get("vmAgent"), _statuses(view.get("statuses"))
     return InstanceView(
-        power_state=_power_state(_statuses(view.get("statuses"))),
+        power_state=_power_state(statuses),
         agent=None if agent is None else _agent(wire.mapping(agent, "vmAgent")),
         handlers=None if agent is None else _handlers(agent.get("extensionHandlers")),
         extensions=_extensions(view.get("extensions"), vm.get("resources")),
         observed_at=observed_at,
         os_name=wire.text(view.get("osName")),
         os_version=wire.text(view.get("osVersion")),
+        operation=next((status for status in statuses if status.code.lower().startswith(_OPERATION)), None),
     )
 
 

@@ -113,6 +113,8 @@ def test_every_recorded_instance_view_is_read_whole(recordings: Path, ask: Ask) 
         assert f"PowerState/{view.power_state}" in codes or view.power_state is None
         assert (view.power_state is None) == (not any(code.startswith("PowerState/") for code in codes))
         assert (view.os_name, view.os_version) == (wire.get("osName"), wire.get("osVersion"))
+        own = [s for s in wire_statuses(wire["statuses"]) if s.code.startswith("ProvisioningState/")]
+        assert [view.operation] == own
         agent = wire.get("vmAgent")
         assert (view.agent is None) == (agent is None)
         if view.agent is not None:

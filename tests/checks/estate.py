@@ -20,6 +20,7 @@ from auditor.facts import (
     Unseen,
     Vault,
     VmModel,
+    known,
 )
 from auditor.judge import judge
 from auditor.model import Finding, Machine, Platform
@@ -102,6 +103,12 @@ def linux(facts: Facts = VM) -> Facts:
 def viewed(facts: Facts = VM, **changes: Any) -> Facts:
     """The same machine with another instance view."""
     return replace(facts, instance=replace(VIEW, **changes))
+
+
+def operated(facts: Facts = VM, code: str = "succeeded", **span: float) -> Facts:
+    """The same machine, with its last operation that long ago."""
+    last = StatusCode(f"ProvisioningState/{code}", at=ago(**span) if span else None)
+    return replace(facts, instance=replace(known(facts.instance), operation=last))
 
 
 def modelled(facts: Facts = VM, **changes: Any) -> Facts:

@@ -21,6 +21,7 @@ from tests.checks.estate import (
     item,
     linux,
     modelled,
+    operated,
     status,
     viewed,
 )
@@ -31,6 +32,7 @@ SILENT = agent("Unknown", code="ProvisioningState/Unavailable", level="Warning",
 STALE = agent(at=ago(hours=3))
 DEALLOCATED = viewed(power_state="deallocated", agent=None, handlers=None)
 STOPPED = viewed(power_state="stopped", agent=agent(at=ago(days=2)))
+UNPOWERED = viewed(power_state=None, agent=None, handlers=None)
 NEW = modelled(viewed(agent=SILENT, handlers=None), created_at=ago(minutes=4))
 BARE = guested(HOST, agent_is=None)
 UNREACHED = replace(HOST, guest=Unseen("the host key changed"))
@@ -56,6 +58,12 @@ def said(check: str, facts: Facts) -> tuple[Status, str]:
         (DEALLOCATED, UNKNOWN, "the VM is deallocated, and Azure keeps no agent status"),
         (STOPPED, UNKNOWN, "stopped; its agent status is 2 d old"),
         (viewed(power_state="starting", agent=None), UNKNOWN, "starting"),
+        (UNPOWERED, UNKNOWN, "unknown power state"),
+        (operated(UNPOWERED, minutes=90), UNKNOWN, "unknown power state"),
+        (operated(viewed(agent=None), minutes=2), UNKNOWN, "started or changed 2 min ago"),
+        (operated(viewed(agent=SILENT), minutes=2), UNKNOWN, "started or changed 2 min ago"),
+        (operated(viewed(agent=None), minutes=11), FAIL, "never heard"),
+        (viewed(agent=agent(at=ago(hours=-5))), PASS, "last heard 5 h in the future"),
         (FORBIDDEN, UNKNOWN, "403"),
         (agentless(viewed(agent=None)), SKIP, "crash-consistent"),
         # both planes: the fresher word counts
@@ -109,6 +117,18 @@ def test_installed(facts: Facts, status: Status, text: str) -> None:
         (viewed(agent=None), FAIL, "no status"),
         (viewed(agent=replace(agent(), statuses=())), FAIL, "no status"),
         (viewed(power_state=None), PASS, "Ready"),
+        (viewed(power_state="unknown"), PASS, "Ready"),
+        (viewed(power_state=None, agent=STALE), UNKNOWN, "unknown power state; its agent status"),
+        (viewed(power_state="unknown", agent=SILENT), UNKNOWN, "unknown power state"),
+        # just started or changed: what was said before that is no word on now
+        (operated(viewed(agent=agent(at=ago(minutes=3))), minutes=2), UNKNOWN, "changed 2 min ago"),
+        (operated(viewed(agent=agent(at=ago(minutes=1))), minutes=2), PASS, "Ready"),
+        (operated(viewed(agent=STALE), minutes=2), UNKNOWN, "started or changed 2 min ago"),
+        (operated(viewed(agent=SILENT), minutes=2), UNKNOWN, "started or changed 2 min ago"),
+        (operated(viewed(agent=SILENT), minutes=11), FAIL, "Not Ready"),
+        (operated(viewed(agent=agent(at=ago(minutes=14))), minutes=12), UNKNOWN, "changed 12 min ago"),
+        (operated(viewed(agent=agent(at=ago(minutes=16))), minutes=12), FAIL, "stale"),
+        (operated(viewed(agent=agent(at=ago(minutes=14))), minutes=20), PASS, "Ready"),
         (viewed(power_state="Running"), PASS, "Ready"),
         (NEW, UNKNOWN, "created 4 min ago"),
         (modelled(NEW, created_at=ago(minutes=11)), FAIL, "Not Ready"),

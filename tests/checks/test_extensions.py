@@ -64,7 +64,8 @@ def with_extension(type_: str | None, facts: Facts = VM, **more: Any) -> Facts:
         # not yet
         (items(FIRST), SKIP, "the first backup has not run"),
         (backed(items=()), SKIP, "not backed up"),
-        (items({"protection_state": "ProtectionStopped"}), SKIP, "not backed up"),
+        (items({"protection_state": "ProtectionStopped"}), SKIP, "no longer backed up"),
+        (items({**FIRST, "protection_state": "ProtectionStopped"}), SKIP, "not yet"),
         (backed(items=(), gaps=("vault b: 403",)), UNKNOWN, "vault b: 403"),
         (replace(VM, backup=Unseen("no vault could be read")), UNKNOWN, "no vault could be read"),
         (replace(with_handlers(VMSNAPSHOT), backup=Unseen("no vault could be read")), PASS, "VMSnapshot"),

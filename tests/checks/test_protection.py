@@ -14,6 +14,9 @@ OTHER = replace(VAULT, id="/subscriptions/t/vaults/other", name="other")
 FOREIGN = replace(OTHER, subscription="22222222-2222-2222-2222-222222222222")
 FAR = replace(OTHER, location="northeurope")
 STOPPED: dict[str, Any] = {"protection_state": "ProtectionStopped", "policy": None}
+BROKEN: dict[str, Any] = {"protection_state": "ProtectionError"}
+FIRST: dict[str, Any] = {"protection_state": "IRPending"}
+NEVER: dict[str, Any] = {"last_backup_status": "Failed", "last_recovery_point": None}
 DELETED: dict[str, Any] = {**STOPPED, "deferred_delete": True}
 BLIND = replace(VM, backup=Unseen("no vault could be read: 403"))
 GAPS = ("subscription b: 403", "vault c: 500", "vault d: 500", "vault e: 500")
@@ -31,6 +34,7 @@ def located(facts: Facts, location: str) -> Facts:
         (items({"vault": replace(VAULT, location="West Europe")}), PASS, "westeurope"),
         (items({"vault": FAR}), FAIL, "its vault is in northeurope, the VM in westeurope"),
         (items({"vault": FAR}, {}), FAIL, "northeurope"),
+        (items({"vault": replace(VAULT, location="")}), UNKNOWN, "the region of its vault"),
         (agentless(), PASS, "westeurope"),
         (located(VM, ""), UNKNOWN, "region of the VM"),
         (BLIND, UNKNOWN, "403"),
@@ -63,13 +67,20 @@ def test_vault_in_region(facts: Facts, status: Status, text: str) -> None:
         (items({"protection_state": "ProtectionPaused"}), FAIL, "ProtectionPaused"),
         (items({"protection_state": "BackupsSuspended"}), FAIL, "BackupsSuspended"),
         (items({"protection_state": "NotProtected"}), FAIL, "NotProtected"),
-        (items({"protection_state": "Invalid"}), FAIL, "Invalid"),
+        (items({"protection_state": "Invalid"}), UNKNOWN, "gives no state of its protection (Invalid)"),
+        (items(STOPPED, {"protection_state": "Hibernating", "vault": OTHER}), UNKNOWN, "Hibernating"),
+        # an item that is there and never made a recovery point
+        (items(NEVER), WARN, "shows no recovery point"),
+        (items({"last_recovery_point": None}), PASS, "protected in home"),
         (items({"protection_state": "Hibernating"}), UNKNOWN, "Hibernating"),
         # more than one
         (items({}, {"vault": OTHER}), WARN, "protected 2 times: home, other"),
         (items({}, {"vault": OTHER, **STOPPED}), PASS, "protected in home"),
         (items({}, {"vault": OTHER, **DELETED}), PASS, "protected in home"),
         (items({"protection_state": "IRPending"}, {"vault": OTHER, **STOPPED}), WARN, "in home"),
+        (items(BROKEN, {**BROKEN, "vault": OTHER}), FAIL, "home, other is in error"),
+        (items(BROKEN, {**FIRST, "vault": OTHER}), WARN, "the first backup has not run"),
+        (items({}, {**BROKEN, "vault": OTHER}), WARN, "protected 2 times"),
         # vaults of other subscriptions are named
         (items({"vault": FOREIGN}), PASS, "other of subscription 22222222"),
         (items({"vault": replace(OTHER, subscription=SUBSCRIPTION.upper())}), PASS, "protected in other"),
