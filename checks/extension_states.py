@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from auditor.facts import Facts, InstanceView, StatusCode, Unseen, known
+from auditor.facts import Facts, InstanceView, StatusCode, VmModel, known
 from auditor.model import Evidence, Outcome, Plane
 from auditor.plugin import Explanation, check, failed, passed, unknown, warned
 from auditor.rules import Rules
-from checks.agent_report import Heartbeat, heartbeat, needs_no_agent, outside_azure
+from checks.agent_report import Heartbeat, heartbeat, last_operation, needs_no_agent, outside_azure
 from checks.evidence import clip, listing, span
 
 WELL = frozenset({"succeeded", "ready"})
@@ -49,7 +49,8 @@ class Sign:
         evidence="The status codes of both the handler and the extension, and the provisioning state of the "
         "extension resource. The code counts, not its level: a handler can be NotReady with level Info while "
         "its extension says succeeded. Where the agent is silent or the VM is off, a broken extension "
-        "still is one, but nothing broken is no proof of health.",
+        "still is one, but nothing broken is no proof of health. The VM's own state counts too: Failed fails "
+        "under every policy, and an operation on it that takes longer than transition-minutes warns.",
         repair="Repair, update or remove the extension that failed; its log is in the guest.",
         sources=(
             "Microsoft Learn: Azure VM extensions and features (states, the 20 minutes)",
@@ -60,41 +61,53 @@ class Sign:
 )
 def extension_health(facts: Facts, rules: Rules) -> Outcome:
     """Whether an extension or handler has failed, or hangs in transition."""
-    if skip := outside_azure(facts) or needs_no_agent(facts):
+    if skip := outside_azure(facts):
         return skip
+    if skip := needs_no_agent(facts):
+        return _vm_failed(facts) or skip
     view = known(facts.instance)
     beat = heartbeat(facts, view, rules)
-    signs = [*_signs(view, off=beat.off is not None)]
+    old = beat.off is not None or (beat.outlived and beat.settling is not None)
+    signs = [*_signs(view, old=old)]
     if broken := [sign for sign in signs if sign.phase is Phase.BROKEN]:
         names = listing(dict.fromkeys(sign.name for sign in broken), 2)
         return failed(f"{names} failed", *_rows(broken, view), remediation=REPAIR)
     if outcome := _vm_failed(facts):
         return outcome
-    return _in_transition(facts, view, signs, rules) or _well(view, signs, beat)
+    return (
+        _in_transition(facts, view, signs, rules) or _vm_busy(facts, view, rules) or _well(view, signs, beat)
+    )
 
 
-def _signs(view: InstanceView, *, off: bool) -> Iterator[Sign]:
-    """Every status; of a machine that is off only what Azure itself keeps, not what the agent once said."""
+def _signs(view: InstanceView, *, old: bool) -> Iterator[Sign]:
+    """Every status; where the agent's words are old ones, only what Azure itself keeps."""
     for extension in view.extensions:
         name = clip(extension.name, 60)
         if extension.provisioning_state:
             state = extension.provisioning_state
             yield Sign(name, "extension resource", _phase(state.lower()), clip(state), None)
-        for status in () if off else extension.statuses:
+        for status in () if old else extension.statuses:
             yield _sign(name, "extension", status)
-    for handler in () if off else view.handlers or ():
+    for handler in () if old else view.handlers or ():
         if handler.status is not None:
             name = clip(handler.type.rpartition(".")[2] or handler.type, 60)
             yield _sign(name, "handler", handler.status)
 
 
 def _sign(name: str, source: str, status: StatusCode) -> Sign:
-    said = " ".join(filter(None, (status.code, status.display, status.message)))
-    segments = [segment.lower() for segment in status.code.split("/")]
+    segments = _segments(status)
     phase = _phase(segments[1] if len(segments) > 1 else segments[0])
     if segments[0] != "provisioningstate":
         phase = Phase.BROKEN if "failed" in segments else Phase.WELL
-    return Sign(name, source, phase, clip(said), status.at)
+    return Sign(name, source, phase, _said(status), status.at)
+
+
+def _segments(status: StatusCode) -> list[str]:
+    return [segment.lower() for segment in status.code.split("/")]
+
+
+def _said(status: StatusCode) -> str:
+    return clip(" ".join(filter(None, (status.code, status.display, status.message))))
 
 
 def _phase(state: str) -> Phase:
@@ -104,13 +117,36 @@ def _phase(state: str) -> Phase:
 
 
 def _vm_failed(facts: Facts) -> Outcome | None:
-    model = facts.model
-    if isinstance(model, Unseen) or (model.provisioning_state or "").lower() != "failed":
+    """A failure of the VM itself, which stops every kind of backup."""
+    model, view = facts.model, facts.instance
+    operation = view.operation if isinstance(view, InstanceView) else None
+    rows = []
+    if isinstance(model, VmModel) and (model.provisioning_state or "").lower() == "failed":
+        rows.append(Evidence(Plane.INVENTORY, "provisioning state", model.observed_at, "Failed"))
+    if operation and _segments(operation)[1:2] == ["failed"]:
+        rows.append(Evidence(Plane.INSTANCE_VIEW, "provisioning state", operation.at, _said(operation)))
+    if not rows:
         return None
     return failed(
         "the VM's provisioning has failed, and no extension says why",
-        Evidence(Plane.INVENTORY, "provisioning state", model.observed_at, "Failed"),
+        *rows,
         remediation="Look at the VM's activity log, repair the cause and reapply the VM.",
+    )
+
+
+def _vm_busy(facts: Facts, view: InstanceView, rules: Rules) -> Outcome | None:
+    """A warning where Azure has worked on the VM for too long: meanwhile it takes no snapshot."""
+    since, operation = last_operation(facts, view), view.operation
+    if since is None or operation is None or since <= rules.minutes("transition-minutes"):
+        return None
+    state = "".join(_segments(operation)[1:2])
+    if state not in MOVING:
+        return None
+    row = Evidence(Plane.INSTANCE_VIEW, "provisioning state", operation.at, _said(operation))
+    return warned(
+        f"the VM has been {state} for {span(since)}",
+        row,
+        remediation="Look at the VM's activity log; if nothing is under way, reapply the VM.",
     )
 
 

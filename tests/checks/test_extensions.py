@@ -20,6 +20,7 @@ from tests.checks.estate import (
     item,
     items,
     modelled,
+    operated,
     status,
     viewed,
 )
@@ -139,6 +140,16 @@ OFF: dict[str, Any] = {"power_state": "deallocated", "agent": None, "handlers": 
         (modelled(provisioning_state="Failed"), FAIL, "no extension says why"),
         (modelled(provisioning_state="Updating"), PASS, "no extension"),
         (modelled(extension(state="Failed"), provisioning_state="Failed"), FAIL, "script failed"),
+        (agentless(modelled(provisioning_state="Failed")), FAIL, "provisioning has failed"),
+        (operated(code="failed/OSProvisioningTimedOut", hours=3), FAIL, "provisioning has failed"),
+        (operated(code="updating", minutes=15), PASS, "no extension"),
+        (operated(code="updating", minutes=25), WARN, "the VM has been updating for 25 min"),
+        (operated(code="updating"), PASS, "no extension"),
+        # what the agent said before a start is no word on now, neither good nor bad
+        (operated(minutes=0.5), UNKNOWN, "started or changed 30 s ago"),
+        (operated(handler("ProvisioningState/NotReady"), minutes=0.5), UNKNOWN, "changed 30 s ago"),
+        (operated(handler("ProvisioningState/NotReady"), minutes=3), FAIL, "AzureMonitorAgent failed"),
+        (operated(extension(state="Failed"), minutes=0.5), FAIL, "script failed"),
         # silence is no health, and a failure stays one
         (viewed(agent=agent(at=ago(hours=3))), UNKNOWN, "last reported on them 3 h ago"),
         (viewed(agent=agent("Unknown", code="ProvisioningState/Unavailable"), handlers=None), UNKNOWN, "sil"),
