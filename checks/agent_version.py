@@ -21,9 +21,11 @@ RELEASE = "Replace the source install by the distribution's agent package."
     title="The VM agent is recent enough",
     planes=(Plane.INVENTORY, Plane.INSTANCE_VIEW, Plane.BACKUP, Plane.GUEST),
     explanation=Explanation(
-        what="The agent's version is not below the floor of its own series: on Windows the floor of Azure "
-        "Backup (fails) and that of Azure support (warns), on Linux the floor for the goal-state agent.",
-        why="Azure Backup refuses agents below its floor; below the support floor Microsoft gives no help.",
+        what="The agent's version is not below the floors of its own series: on Windows the floor of Azure "
+        "Backup (fails) and that of Azure support (warns), on Linux the last version known not to handle "
+        "extensions (fails) and the support floor of the goal-state agent (warns).",
+        why="Below the first floor backups do not work; below the support floor Microsoft gives no help, and "
+        "Azure Backup itself suggests an update.",
         evidence="The version in the instance view, on Linux that of the goal-state agent (the part that "
         "updates itself), and what the guest prints; the fresher decides. Versions are compared number by "
         "number. Windows and Linux agents are two series: 2.2.53.1 is fine on Linux although it is less than "
@@ -33,6 +35,7 @@ RELEASE = "Replace the source install by the distribution's agent package."
         sources=(
             "Microsoft Learn: Prepare to back up Azure VMs (2.6.1198.718, Product Version of WaAppAgent.exe)",
             "Microsoft support: Minimum version support for VM agents in Azure (2.7.41491.1010; 2.2.53.1)",
+            "Microsoft support: Linux agents that do not process (2.1.5, 2.1.6) or report (2.2.19) extensions",
             "Azure/WALinuxAgent: version.py",
         ),
     ),

@@ -183,8 +183,11 @@ def azure_says(version: str | None, platform: Platform) -> Facts:
         ("windows", "2.7.41491.1010", PASS),
         ("windows", "2.7.41491.1095", PASS),
         ("linux", "2.2.53.1", PASS),
-        ("linux", "2.2.53", FAIL),
-        ("linux", "2.2.45", FAIL),
+        ("linux", "2.2.53", WARN),
+        ("linux", "2.2.45", WARN),
+        ("linux", "2.2.20", WARN),
+        ("linux", "2.2.19", FAIL),
+        ("linux", "2.1.5", FAIL),
         ("linux", "2.2.18-1.el6", FAIL),
         ("linux", "2.7.3.0-4.1", PASS),
         ("linux", "2.9.1.1", PASS),
@@ -215,7 +218,7 @@ def test_version_against_the_floors_of_its_platform(
         (viewed(agent=STALE), PASS, "2.7.41491.1095"),
         # the guest is fresher
         (guested(linux(viewed(agent=agent("2.2.45")))), PASS, "2.13.0.2"),
-        (guested(linux(), agent_is={"goal_state_version": "2.2.45"}), FAIL, "2.2.45 is older than 2.2.53.1"),
+        (guested(linux(), agent_is={"goal_state_version": "2.2.45"}), WARN, "2.2.45 is older than 2.2.53.1"),
         (
             guested(linux(), agent_is={"daemon_version": "2.2.45", "goal_state_version": "2.2.53.1"}),
             PASS,

@@ -42,7 +42,8 @@ def test_every_floor_is_a_version(key: str) -> None:
 def test_the_numbers_that_the_checks_rest_on() -> None:
     assert SHIPPED.text("windows-agent-floor") == "2.6.1198.718"
     assert SHIPPED.text("windows-agent-support-floor") == "2.7.41491.1010"
-    assert SHIPPED.text("linux-agent-floor") == "2.2.53.1"
+    assert SHIPPED.text("linux-agent-floor") == "2.2.20"
+    assert SHIPPED.text("linux-agent-support-floor") == "2.2.53.1"
     assert SHIPPED.minutes("heartbeat-minutes") == timedelta(minutes=15)
     assert SHIPPED.minutes("settle-minutes") == timedelta(minutes=10)
     assert SHIPPED.minutes("transition-minutes") == timedelta(minutes=20)
