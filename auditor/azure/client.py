@@ -12,6 +12,7 @@ from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
 
+from auditor.azure import wire
 from auditor.azure.cloud import Cloud
 from auditor.azure.identity import Identity
 from auditor.azure.network import proxy_for
@@ -19,7 +20,6 @@ from auditor.azure.policies import GatePolicy, RenewPolicy
 from auditor.azure.throttle import Gate
 from auditor.azure.traffic import Call
 from auditor.azure.transport import LeanTransport
-from auditor.azure.wire import WireError
 from auditor.errors import AuthenticationError, NotFound, PermissionMissing, SourceError, Throttled
 
 READ_TIMEOUT = 60.0
@@ -71,12 +71,12 @@ class Arm:
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= _PAGES:
-                raise WireError("the list does not end: its nextLink comes round again")
+                raise wire.WireError("the list does not end: its nextLink comes round again")
             seen.add(url)
             body = await self._json(call, url, {})
             items = body.get("value") if isinstance(body, dict) else None
             if not isinstance(items, list):
-                raise WireError("the answer is not a list")
+                raise wire.WireError("the answer is not a list")
             yield items
             url = self._next(body.get("nextLink"))
 
@@ -94,23 +94,25 @@ class Arm:
             if response.status_code != 200:
                 return _nothing(response, call)
             try:
-                return orjson.loads(response.content)
+                return wire.document(response.content)
             except orjson.JSONDecodeError as error:
                 broken = error
-        raise WireError(f"the answer is not JSON ({broken}; {len(response.content)} bytes, {_READS} tries)")
+        raise wire.WireError(
+            f"the answer is not JSON ({broken}; {len(response.content)} bytes, {_READS} tries)"
+        )
 
     def _next(self, link: Any) -> str | None:
         if link is None or link == "":
             return None
         if not isinstance(link, str):
-            raise WireError("nextLink is not a text")
+            raise wire.WireError("nextLink is not a text")
         try:
             absolute = urljoin(self._base + "/", link)
             same = _origin(absolute) == _origin(self._base)
         except ValueError:
             same = False
         if not same:
-            raise WireError(f"nextLink leads away from Azure Resource Manager: {link[:200]!r}")
+            raise wire.WireError(f"nextLink leads away from Azure Resource Manager: {link[:200]!r}")
         return absolute
 
 
@@ -141,7 +143,7 @@ def _nothing(response: AsyncHttpResponse, call: Call) -> Any:
 
 def _error(body: bytes) -> tuple[str, str]:
     try:
-        found = orjson.loads(body)
+        found = wire.document(body)
     except orjson.JSONDecodeError:
         return "", ""
     error = found.get("error", found) if isinstance(found, dict) else None

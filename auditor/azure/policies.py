@@ -16,7 +16,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from auditor.azure.identity import Identity
 from auditor.azure.retry_after import hint_of
 from auditor.azure.throttle import Gate, Lane
-from auditor.errors import AuthenticationError, SourceError, Throttled
+from auditor.errors import AuthenticationError, SourceError
 
 TRIES = 4
 _BACKOFF = (0.5, 2.0, 5.0)
@@ -58,7 +58,8 @@ class GatePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
             if response.status_code not in _PASSING or failures >= TRIES - 1 or not _repeatable(request):
                 return answer
             failures += 1
-            await self._pause(failures, deadline, hint_of(response.headers))
+            if not await self._pause(failures, deadline, hint_of(response.headers)):
+                return answer
 
     async def _attempt(self, request: Request, places: Sequence[Lane]) -> Response | OSError:
         """One try: the answer, or the lost connection as an `OSError`; the places are kept for an answer."""
@@ -78,15 +79,17 @@ class GatePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
     async def _recover(self, request: Request, error: OSError, failures: int, deadline: float) -> None:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise SourceError(f"ARM's TLS certificate is not trusted; pass --ca-bundle ({error})") from error
-        if failures >= TRIES or not _repeatable(request):
+        given_up = failures >= TRIES or not _repeatable(request)
+        if given_up or not await self._pause(failures, deadline, None):
             raise SourceError(f"no answer from Azure: {error}") from error
-        await self._pause(failures, deadline, None)
 
-    async def _pause(self, failures: int, deadline: float, hint: float | None) -> None:
+    async def _pause(self, failures: int, deadline: float, hint: float | None) -> bool:
+        """Wait before the next try; False, without waiting, where the run would wait too long."""
         seconds = hint if hint is not None else _BACKOFF[min(failures, len(_BACKOFF)) - 1]
         if self._gate.clock() + seconds > deadline:
-            raise Throttled(f"Azure asks to come back in {seconds:.0f} s, longer than the run waits")
+            return False
         await self._gate.sleep(seconds)
+        return True
 
 
 class RenewPolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):

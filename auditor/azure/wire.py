@@ -1,11 +1,15 @@
 """Reading JSON off the wire: tolerant of what is missing or drifted, clear about what cannot be."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from auditor.errors import SourceError
+from auditor.text import well_formed
 
 _SENTINEL = datetime(2001, 1, 1, tzinfo=UTC)
 _RESOURCE_ID = re.compile(
@@ -17,6 +21,24 @@ _RESOURCE_ID = re.compile(
 
 class WireError(SourceError):
     """The service sent something whose shape is not what it documents."""
+
+
+def document(body: bytes) -> Any:
+    """An answer's JSON; a lone surrogate becomes U+FFFD. Raises `orjson.JSONDecodeError`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # one name with half a character in it must not cost the list that it stands in
+        if b"\\ud" not in body.lower():
+            raise
+        return _mended(body)
+
+
+def _mended(body: bytes) -> Any:
+    try:
+        return orjson.loads(well_formed(json.dumps(json.loads(body), ensure_ascii=False)))
+    except (ValueError, RecursionError) as error:
+        raise orjson.JSONDecodeError(str(error), "", 0) from error
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:

@@ -317,7 +317,37 @@ def test_a_lasting_fault_on_instance_views_ends_with_its_reason(
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
+        (Fault(VM_GET, status=500), "500 InternalServerError"),
+        (Fault(VM_GET, status=503, headers={"Retry-After": "3000"}), "503 ServerBusy"),
+        (Fault(VM_GET, drop_connection=True), "no answer from Azure"),
+    ],
+    ids=["500", "503 with Retry-After", "dropped"],
+)
+def test_a_fault_that_outlasts_the_patience_of_the_run_keeps_its_own_reason(
+    play: Play, fault: Fault, reason: str
+) -> None:
+    waiting = Waiting()
+    gate = Gate(max_wait=1, clock=waiting.clock, sleep=waiting.sleep)
+    seen = play(whole, fault, gate=gate)
+    assert len(seen["unseen"]) == len(ESTATE.vms)
+    assert all(reason in said for said in seen["unseen"])
+
+
+def test_half_a_character_in_one_name_does_not_cost_the_list(play: Play) -> None:
+    key = f"/subscriptions/{ESTATE.subscriptions[0].id}/resourceGroups/a/providers"
+    key += "/Microsoft.Compute/virtualMachines/b"
+    body = b'{"value":[{"id":"%s","name":"x\\ud800y","tags":{"\\uDC00":"\\ud83d\\ude00"}}]}' % key.encode()
+    found = play(inventory, Fault(f"{ESTATE.subscriptions[0].id}/{VM_LIST}", status=200, body=body))
+    (machine,) = (machine for machine in found.machines if machine.id == key.lower())
+    assert (machine.name, machine.tags) == ("x\ufffdy", {"\ufffd": "\U0001f600"})
+    assert found.limits == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
         (Fault("", status=500), "500 InternalServerError"),
+        (Fault("", status=200, body=b'["\\ud800'), "not JSON"),
         (Fault("", truncate_json=True), "not JSON"),
         (Fault("", drop_connection=True), "no answer from Azure"),
         (Fault("", next_link_loop=True), "nextLink comes round again"),
@@ -325,7 +355,16 @@ def test_a_lasting_fault_on_instance_views_ends_with_its_reason(
         (Fault("", status=200, body=b'{"value":[],"nextLink":"https://127.0.0.2/x"}'), "leads away"),
         (Fault("", status=200, body=b'{"value":[],"nextLink":["x"]}'), "nextLink is not a text"),
     ],
-    ids=["500", "truncated", "dropped", "nextLink loop", "no list", "foreign nextLink", "odd nextLink"],
+    ids=[
+        "500",
+        "broken in half a character",
+        "truncated",
+        "dropped",
+        "nextLink loop",
+        "no list",
+        "foreign nextLink",
+        "odd nextLink",
+    ],
 )
 def test_a_lasting_fault_on_one_list_is_a_limit_and_the_others_go_on(
     play: Play, fault: Fault, reason: str
