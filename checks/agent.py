@@ -158,10 +158,10 @@ def _ready_in_guest(facts: Facts, report: AgentReport) -> Outcome:
         return failed("no VM agent in the guest", *rows, remediation=INSTALL[facts.machine.platform])
     if facts.machine.in_azure and _may_run(report.agent):
         return unknown(f"the service runs, but whether Azure hears it was not seen: {report.nobody}", *rows)
-    return _service(report.agent, *rows, azure_host=report.guest.on_azure_host is not False)
+    return _service(report.agent, *rows, azure_host=report.guest.on_azure_host)
 
 
-def _service(agent: GuestAgent, *rows: Evidence, azure_host: bool) -> Outcome:
+def _service(agent: GuestAgent, *rows: Evidence, azure_host: bool | Unseen | None) -> Outcome:
     if agent.active is None:
         return unknown("the state of the agent's service was not seen", *rows)
     starts = agent.enabled is None or agent.enabled.lower() in STARTS_AT_BOOT
@@ -169,8 +169,10 @@ def _service(agent: GuestAgent, *rows: Evidence, azure_host: bool) -> Outcome:
         if starts:
             return passed("the agent's service runs", *rows)
         return warned(f"the service runs but is {clip(str(agent.enabled), 40)}", *rows, remediation=ENABLE)
-    if starts and not azure_host:
+    if starts and azure_host is False:
         return skipped("the agent's service is enabled, and starts on an Azure host only", *rows)
+    if starts and isinstance(azure_host, Unseen) and agent.active.lower() == "inactive":
+        return unknown(f"the service is not running, and starts in Azure only: {azure_host.reason}", *rows)
     state = " and ".join(clip(word, 40) for word in (agent.active, agent.enabled) if word)
     return failed(f"the agent's service is {state}", *rows, remediation=ENABLE)
 

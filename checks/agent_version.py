@@ -35,7 +35,7 @@ RELEASE = "Replace the source install by the distribution's agent package."
         sources=(
             "Microsoft Learn: Prepare to back up Azure VMs (2.6.1198.718, Product Version of WaAppAgent.exe)",
             "Microsoft support: Minimum version support for VM agents in Azure (2.7.41491.1010; 2.2.53.1)",
-            "Microsoft support: Linux agents that do not process (2.1.5, 2.1.6) or report (2.2.19) extensions",
+            "Microsoft support: Linux agents that break extensions (2.1.5, 2.1.6) or report none (2.2.19)",
             "Azure/WALinuxAgent: version.py",
         ),
     ),

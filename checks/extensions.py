@@ -8,7 +8,7 @@ from auditor.plugin import Explanation, check, failed, passed, skipped, unknown
 from auditor.rules import Rules
 from checks.agent_report import needs_no_agent, outside_azure, the_guest
 from checks.evidence import clip, in_guest, listing, protected, unseen
-from checks.items import pending, protecting, succeeded
+from checks.items import pending, protecting, succeeded, tried
 
 NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read its error code."
 
@@ -122,7 +122,9 @@ def _missing(facts: Facts, view: InstanceView, rows: tuple[Evidence, ...]) -> Ou
 
 
 def _first_is_due(item: ProtectedItem) -> bool:
-    return pending(item) or (item.last_backup_at is None and not item.last_backup_status)
+    return not tried(item) and (
+        pending(item) or (item.last_backup_at is None and not item.last_backup_status)
+    )
 
 
 def _looked(facts: Facts) -> Iterator[Evidence]:

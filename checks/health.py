@@ -142,11 +142,14 @@ def _health_text(item: ProtectedItem) -> str:
 
 
 def _last_backup(facts: Facts, backup: Backup, items: tuple[ProtectedItem, ...]) -> Iterator[Complaint]:
-    """At most one complaint about the last backup: by its job where that was seen, else by the item."""
+    """What is wrong with the last backup: by its job where that was seen, else by the item."""
     job = facts.jobs.last if isinstance(facts.jobs, Jobs) else None
     if job is not None and job.operation.lower() == "backup":
         yield from _job(job)
-        return
+        if len(items) == 1:
+            return
+        # the last job is the last of all vaults: it says nothing of the item in another one
+        items = tuple(item for item in items if not job.id.startswith(f"{item.vault.id}/"))
     for item in items:
         status = (item.last_backup_status or "").strip().lower()
         row = protected(item, backup.observed_at, _health_text(item))

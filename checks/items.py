@@ -41,6 +41,11 @@ def succeeded(item: ProtectedItem) -> bool:
     return (item.last_backup_status or "").strip().lower() in SUCCEEDED
 
 
+def tried(item: ProtectedItem) -> bool:
+    """Whether its last backup ran and failed."""
+    return (item.last_backup_status or "").strip().lower() == "failed"
+
+
 def pending(item: ProtectedItem) -> bool:
     """Whether the first backup has not run yet."""
     return item.protection_state.strip().lower() == "irpending"

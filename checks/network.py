@@ -65,6 +65,8 @@ def _elsewhere(facts: Facts, guest: Guest) -> Outcome | None:
     """A skip for a host of which nothing shows that it runs in Azure."""
     if facts.machine.in_azure or guest.on_azure_host is True:
         return None
+    if isinstance(guest.on_azure_host, Unseen):
+        return skipped("nothing shows that the host is in Azure, where alone there is a wire server")
     return skipped("the host is not in Azure, where alone there is a wire server")
 
 

@@ -9,7 +9,16 @@ from auditor.plugin import Explanation, check, failed, passed, unknown, warned
 from auditor.rules import Rules
 from checks.agent_report import outside_azure
 from checks.evidence import clip, listing, protected
-from checks.items import UNTOLD, halted, pending, protecting, soft_deleted, stopped_for_sure, succeeded
+from checks.items import (
+    UNTOLD,
+    halted,
+    pending,
+    protecting,
+    soft_deleted,
+    stopped_for_sure,
+    succeeded,
+    tried,
+)
 
 PROTECT = "Enable backup of the VM in a Recovery Services vault of its region."
 RESUME = "Resume protection of the VM in its vault, if it is to be backed up at all."
@@ -124,11 +133,9 @@ def _best(items: Sequence[ProtectedItem]) -> ProtectedItem:
 
 def _one_item(item: ProtectedItem, vault: str, rows: Sequence[Evidence]) -> Outcome:
     if pending(item):
-        return warned(
-            f"in {vault}, the first backup has not run",
-            *rows,
-            remediation="Wait for the scheduled first backup, or run one now.",
-        )
+        state = "failed" if tried(item) else "has not run"
+        step = "See backup-health for the reason, then" if tried(item) else "Wait for the scheduled one, or"
+        return warned(f"in {vault}, the first backup {state}", *rows, remediation=f"{step} run one now.")
     if item.protection_state.strip().lower() == "protectionerror":
         return failed(
             f"protection in {vault} is in error",

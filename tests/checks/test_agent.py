@@ -34,6 +34,7 @@ DEALLOCATED = viewed(power_state="deallocated", agent=None, handlers=None)
 STOPPED = viewed(power_state="stopped", agent=agent(at=ago(days=2)))
 UNPOWERED = viewed(power_state=None, agent=None, handlers=None)
 NEW = modelled(viewed(agent=SILENT, handlers=None), created_at=ago(minutes=4))
+UNREAD = Unseen("the chassis tag is not readable")
 BARE = guested(HOST, agent_is=None)
 UNREACHED = replace(HOST, guest=Unseen("the host key changed"))
 
@@ -153,6 +154,12 @@ def test_installed(facts: Facts, status: Status, text: str) -> None:
         (guested(HOST, agent_is={"active": "inactive", "enabled": "masked"}), FAIL, "inactive and masked"),
         (guested(HOST, agent_is={"active": "inactive"}), FAIL, "inactive and enabled"),
         (guested(HOST, agent_is={"active": "inactive"}, on_azure_host=False), SKIP, "Azure host only"),
+        (
+            guested(HOST, agent_is={"active": "inactive"}, on_azure_host=UNREAD),
+            UNKNOWN,
+            "tag is not readable",
+        ),
+        (guested(HOST, agent_is={"active": "failed"}, on_azure_host=UNREAD), FAIL, "failed"),
         (
             guested(HOST, agent_is={"active": "inactive", "enabled": "masked"}, on_azure_host=False),
             FAIL,

@@ -64,6 +64,8 @@ def with_extension(type_: str | None, facts: Facts = VM, **more: Any) -> Facts:
         (guested(items(FAILING), snapshot_extension=(), vm_id="other"), UNKNOWN, "managed"),
         # not yet
         (items(FIRST), SKIP, "the first backup has not run"),
+        (items({**FIRST, "last_backup_status": "IRPending"}), SKIP, "the first backup has not run"),
+        (items({**FIRST, "last_backup_status": "Failed"}), UNKNOWN, "managed disks"),
         (backed(items=()), SKIP, "not backed up"),
         (items({"protection_state": "ProtectionStopped"}), SKIP, "no longer backed up"),
         (items({**FIRST, "protection_state": "ProtectionStopped"}), SKIP, "not yet"),

@@ -7,7 +7,7 @@ import pytest
 
 from auditor.facts import Facts, HealthDetail, Job, JobError, Jobs, Unseen
 from auditor.model import Status
-from tests.checks.estate import HOST, NOW, POLICY, VM, ago, backed, finding, item, items
+from tests.checks.estate import HOST, NOW, POLICY, VAULT, VM, ago, backed, finding, item, items
 
 PASS, WARN, FAIL, SKIP, UNKNOWN = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.UNKNOWN
 GREEN = HealthDetail(400239, "IaasVmHealthGreenDefault", "Backup pre-check status is OK.")
@@ -142,3 +142,11 @@ def test_the_worst_of_two_items_leads() -> None:
     suggested = item(health_status="ActionSuggested", health=(OLD_AGENT,))
     found = finding("backup-health", backed(items=(suggested, bad)))
     assert (found.status, len(found.evidence)) == (FAIL, 2)
+
+
+@pytest.mark.parametrize(("state", "status"), [("Failed", WARN), ("Completed", PASS)])
+def test_the_last_job_of_one_vault_does_not_hide_a_failure_in_another(state: str, status: Status) -> None:
+    other = item(vault=replace(VAULT, id="/subscriptions/s/vaults/other"), last_backup_status=state)
+    good = Job(f"{VAULT.id}/backupjobs/1", "Backup", "Completed", ago(hours=3), ago(hours=2))
+    facts = replace(backed(items=(item(last_backup_status="Failed"), other)), jobs=Jobs((), good, NOW))
+    assert finding("backup-health", facts).status is status

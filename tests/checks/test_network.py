@@ -50,6 +50,7 @@ def wired(*attempts: Attempt, facts: Facts = VM, privileged: bool = True, azure:
         # outside Azure there is none
         (wired(NO_HTTP, NO_PLUGIN, facts=HOST, azure=False), SKIP, "not in Azure"),
         (wired(NO_HTTP, NO_PLUGIN, facts=HOST, azure=None), SKIP, "not in Azure"),
+        (wired(NO_HTTP, NO_PLUGIN, facts=HOST, azure=Unseen("no tag")), SKIP, "nothing shows that"),
         (wired(NO_HTTP, NO_PLUGIN, facts=HOST, azure=True), FAIL, "port 80 and 32526"),
         (wired(NO_HTTP, NO_PLUGIN, facts=HOST, azure=True, privileged=False), UNKNOWN, "prove nothing"),
         (wired(*REACHED, facts=HOST, azure=None), PASS, "reaches it"),

@@ -62,6 +62,7 @@ def test_vault_in_region(facts: Facts, status: Status, text: str) -> None:
         (VM, PASS, "protected in home"),
         (items({"protection_state": "PROTECTED"}), PASS, "protected in home"),
         (items({"protection_state": "IRPending"}), WARN, "the first backup has not run"),
+        (items({"protection_state": "IRPending", **NEVER}), WARN, "the first backup failed"),
         (items({"protection_state": "ProtectionError"}), FAIL, "in error"),
         (items(STOPPED), FAIL, "ProtectionStopped in home"),
         (items({"protection_state": "ProtectionPaused"}), FAIL, "ProtectionPaused"),
