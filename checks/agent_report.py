@@ -91,6 +91,8 @@ class AgentReport:
             return False
         if isinstance(self.azure, Unseen) or self.azure.off or not self.azure.fresh:
             return True
+        if self.azure.version is None:
+            return True  # the time of such a status is that of the question, not of any word of the agent
         heard = self.azure.status.at if self.azure.status else None
         return heard is None or self.guest.observed_at >= heard
 

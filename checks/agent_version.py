@@ -86,11 +86,15 @@ def _unheard(report: AgentReport) -> str | None:
 
 
 def _version(report: AgentReport) -> str | None:
-    """The version that counts: the fresher plane's, or the other's where that prints none."""
+    """The version that counts: the fresher plane's, or the other's where that prints none.
+
+    Azure hears the goal-state agent, so its fresh word comes before the daemon's version.
+    """
     azure = None if isinstance(report.azure, Unseen) or report.azure.off else report.azure.version
     if not report.guest_decides or not isinstance(report.agent, GuestAgent):
         return azure
-    return report.agent.goal_state_version or report.agent.daemon_version or azure
+    heard = azure if not isinstance(report.azure, Unseen) and report.azure.fresh else None
+    return report.agent.goal_state_version or heard or report.agent.daemon_version or azure
 
 
 def _platform(facts: Facts, report: AgentReport) -> Platform:

@@ -34,6 +34,7 @@ DEALLOCATED = viewed(power_state="deallocated", agent=None, handlers=None)
 STOPPED = viewed(power_state="stopped", agent=agent(at=ago(days=2)))
 UNPOWERED = viewed(power_state=None, agent=None, handlers=None)
 NEW = modelled(viewed(agent=SILENT, handlers=None), created_at=ago(minutes=4))
+OLD_DAEMON = {"daemon_version": "2.2.45", "goal_state_version": None}
 UNREAD = Unseen("the chassis tag is not readable")
 BARE = guested(HOST, agent_is=None)
 UNREACHED = replace(HOST, guest=Unseen("the host key changed"))
@@ -72,6 +73,8 @@ def said(check: str, facts: Facts) -> tuple[Status, str]:
         (guested(agent_is=None), FAIL, "no VM agent in the guest"),
         (guested(agent_is=None, observed_at=ago(hours=1)), PASS, "reports to Azure"),
         (guested(viewed(agent=SILENT)), PASS, "in the guest"),
+        (guested(viewed(agent=SILENT), observed_at=ago(minutes=1)), PASS, "in the guest"),
+        (guested(viewed(agent=SILENT), agent_is=None, observed_at=ago(minutes=1)), FAIL, "no VM agent"),
         (guested(FORBIDDEN), PASS, "in the guest"),
         (guested(agent_is=Unseen("waagent is not readable")), PASS, "reports to Azure"),
         (guested(FORBIDDEN, agent_is=Unseen("not readable")), UNKNOWN, "not readable"),
@@ -231,7 +234,9 @@ def test_version_against_the_floors_of_its_platform(
             PASS,
             "agent 2.2.53.1",
         ),
-        (guested(linux(), agent_is={"goal_state_version": None}), PASS, "2.7.3.0"),
+        (guested(linux(viewed(agent=agent("2.13.0.2"))), agent_is=OLD_DAEMON), PASS, "agent 2.13.0.2"),
+        (guested(linux(viewed(agent=STALE)), agent_is=OLD_DAEMON), WARN, "2.2.45 is older"),
+        (guested(HOST, agent_is=OLD_DAEMON), WARN, "2.2.45 is older"),
         (
             guested(linux(), observed_at=ago(hours=1), agent_is={"goal_state_version": "2.2.45"}),
             PASS,
