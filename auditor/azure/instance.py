@@ -51,7 +51,7 @@ def _handlers(block: Any) -> tuple[Handler, ...] | None:
 def _handler(item: Mapping[str, Any]) -> Handler:
     status = item.get("status")
     return Handler(
-        type=wire.required(item.get("type"), "a handler's type"),
+        type=wire.text(item.get("type")) or "a handler without a type",
         version=wire.text(item.get("typeHandlerVersion")),
         status=None if status is None else _status(status),
     )

@@ -173,6 +173,27 @@ def test_absent_and_empty_handlers_are_two_things() -> None:
     assert handlers(None) is None
 
 
+def test_a_handler_that_does_not_say_its_type_costs_nothing_else() -> None:
+    status = {"code": "ProvisioningState/NotReady/21"}
+    agent = {"vmAgentVersion": "2.9", "extensionHandlers": [{"status": status}, {"type": "P.T"}]}
+    view = parse_instance_view({"properties": {"instanceView": {"vmAgent": agent}}}, NOW)
+    assert view.agent is not None
+    assert [handler.type for handler in view.handlers or ()] == ["a handler without a type", "P.T"]
+
+
+def test_the_last_operation_is_the_state_of_the_vm_itself() -> None:
+    statuses = [
+        {"code": "PowerState/running"},
+        {"code": "ProvisioningState/updating", "time": "2024-08-27T10:10:58.091031+00:00"},
+    ]
+    view = parse_instance_view({"properties": {"instanceView": {"statuses": statuses}}}, NOW)
+    assert view.operation is not None
+    assert (view.operation.code, view.operation.at) == (
+        "ProvisioningState/updating",
+        datetime(2024, 8, 27, 10, 10, 58, 91031, tzinfo=UTC),
+    )
+
+
 # ---- Recovery Services --------------------------------------------------------------------------
 
 
