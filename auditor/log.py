@@ -8,9 +8,18 @@ from pathlib import Path
 import orjson
 
 from auditor.errors import SettingsError
+from auditor.text import visible
 
 # Loggers of libraries that print request headers, and with them tokens, at debug level.
 _NEVER_DEBUG = ("azure", "msal", "urllib3", "asyncio", "paramiko", "asyncssh", "aiohttp")
+
+
+class Lines(logging.Formatter):
+    """Readable lines; what acts on a terminal in the data is spelled out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, with the exception's text below it."""
+        return visible(super().format(record), keep="\n")
 
 
 class JsonLines(logging.Formatter):
@@ -29,11 +38,25 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(entry).decode()
 
 
+class LogFile(logging.FileHandler):
+    """A log file; when it cannot be written any more (a full disk), one line says so and the run goes on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+        self._failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's signature
+        """Say once what is wrong."""
+        if not self._failed:
+            self._failed = True
+            print(f"the log file is not complete: {sys.exc_info()[1]}", file=sys.stderr)
+
+
 def configure(*, verbose: int, quiet: bool, log_file: Path | None) -> None:
     """Set up the root logger; raises `SettingsError` when the log file cannot be written."""
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.ERROR if quiet else (logging.WARNING, logging.INFO)[min(verbose, 1)])
-    console.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    console.setFormatter(Lines("%(levelname)s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [console]
     if log_file is not None:
         handlers.append(_file_handler(log_file))
@@ -44,7 +67,7 @@ def configure(*, verbose: int, quiet: bool, log_file: Path | None) -> None:
 
 def _file_handler(path: Path) -> logging.Handler:
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = LogFile(path)
     except OSError as error:
         raise SettingsError(f"--log-file: cannot write {path}: {error.strerror}") from error
     handler.setFormatter(JsonLines())

@@ -31,7 +31,9 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> Path:
-    return Path(_text(value)).expanduser()
+    if "\0" in _text(value):
+        raise ValueError("must be a path, and holds a NUL character")
+    return Path(value).expanduser()
 
 
 def _number(value: Any) -> float:

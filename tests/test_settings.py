@@ -90,6 +90,7 @@ def test_a_bad_value_names_the_variable() -> None:
         ('clowd = "public"', "unknown setting 'clowd'; did you mean 'cloud'"),
         ("zzzz = 1", "unknown setting 'zzzz'; known: cloud"),
         ("cloud = 5", "cloud must be a text"),
+        ('output = "a\\u0000b"', "output must be a path, and holds a NUL character"),
         ("location = 5", "location must be a list"),
         ('azure = "maybe"', "azure must be true or false"),
         ("concurrency = true", "concurrency must be a whole number"),
