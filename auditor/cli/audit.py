@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 from rich.console import Console
@@ -28,7 +29,9 @@ def audit(given: Given) -> None:
         run = asyncio.run(runs.audit(request, progress.update))
     paths = write_reports(run, renderers, wanted.output)
     if not given.quiet:
-        print_summary(run, Console(), paths)
+        # rich ends the program where nobody reads on (`| head`); the run still says how it came out
+        with suppress(SystemExit):
+            print_summary(run, Console(), paths)
     raise typer.Exit(exit_code(run, wanted.fail_on))
 
 

@@ -230,3 +230,20 @@ def test_an_interrupt_ends_the_run_at_once_and_says_what_became_of_it(
     _, said = process.communicate(timeout=15)
     assert (process.returncode, said) == (130, "interrupted: no report was written\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_that_goes_away_does_not_change_the_outcome(server: RunningServer, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "auditor", "audit", *machine(server, "agent-stale")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment(server)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (20, "")
