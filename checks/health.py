@@ -10,7 +10,7 @@ from auditor.rules import Rules
 from auditor.rules.catalogue import explain
 from checks.agent_report import outside_azure
 from checks.evidence import clip, listing, protected, span, unseen
-from checks.items import pending, protecting
+from checks.items import pending, protecting, succeeded
 
 LEVELS: Mapping[str, Status] = {
     "passed": Status.PASS,
@@ -188,14 +188,13 @@ def _explained(
 
 
 def _age(item: ProtectedItem, facts: Facts, backup: Backup, rules: Rules) -> Iterator[Complaint]:
-    if item.last_recovery_point is None:
+    point = item.last_recovery_point or (item.last_backup_at if succeeded(item) else None)
+    if point is None:
         return
     schedule = (item.policy.schedule if item.policy else None) or ""
     often = any(word in schedule.lower() for word in OFTEN)
     limit = rules.hours("recovery-point-hours-daily" if often else "recovery-point-hours-weekly")
-    age = facts.now - item.last_recovery_point
+    age = facts.now - point
     if age > limit:
-        row = protected(
-            item, backup.observed_at, f"newest recovery point {item.last_recovery_point:%Y-%m-%d}"
-        )
+        row = protected(item, backup.observed_at, f"newest recovery point {point:%Y-%m-%d}")
         yield Complaint(Status.WARN, f"the newest recovery point is {span(age)} old", row, SCHEDULE)

@@ -89,6 +89,7 @@ PENDING = items({"protection_state": "IRPending", "last_backup_status": None, "l
         (items({"last_recovery_point": ago(days=15), "policy": WEEKLY}), WARN, "15 d old"),
         (items({"last_recovery_point": ago(days=13), "policy": None}), PASS, "no complaint"),
         (items({"last_recovery_point": None}), PASS, "no complaint"),
+        (items({"last_recovery_point": None, "last_backup_at": ago(days=40)}), WARN, "40 d old"),
         # what does not apply, what was not seen
         (backed(items=()), SKIP, "no vault protects it"),
         (items({"protection_state": "ProtectionStopped"}), SKIP, "no vault protects it"),
