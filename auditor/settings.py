@@ -33,7 +33,14 @@ def _text(value: Any) -> str:
 def _path(value: Any) -> Path:
     if "\0" in _text(value):
         raise ValueError("must be a path, and holds a NUL character")
-    return Path(value).expanduser()
+    return _expanded(value)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # ~name of nobody, or a user without a home
+        raise ValueError("must be a path whose ~ names a home folder") from error
 
 
 def _number(value: Any) -> float:
@@ -269,7 +276,10 @@ def _with_azure(values: Mapping[str, Value]) -> bool:
 def find_file(environment: Mapping[str, str]) -> Path | None:
     """The settings file: AUDITOR_CONFIG, else the present folder's, else the user's."""
     if named := environment.get(PREFIX + "CONFIG"):
-        return Path(named).expanduser()
+        try:
+            return _expanded(named)
+        except ValueError as error:
+            raise SettingsError(f"environment AUDITOR_CONFIG: {error}; got {named!r}") from error
     candidates = (Path(FILE_NAME), user_config_path("auditor", appauthor=False) / FILE_NAME)
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 

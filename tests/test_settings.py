@@ -70,6 +70,7 @@ def test_a_hosts_file_alone_needs_no_azure(
         ("vm", [""]),
         ("cloud", "  "),
         ("host_key_policy", "ignore"),
+        ("output", "~nobody-of-this-name/out"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(name: str, raw: Any) -> None:
@@ -81,6 +82,11 @@ def test_a_bad_value_is_refused_by_name(name: str, raw: Any) -> None:
 def test_a_bad_value_names_the_variable() -> None:
     with pytest.raises(SettingsError, match="environment AUDITOR_FAIL_ON: fail_on must be one of"):
         resolved(environment={"AUDITOR_FAIL_ON": "x"})
+
+
+def test_a_settings_file_in_the_home_of_nobody_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="environment AUDITOR_CONFIG: must be a path whose ~ names"):
+        resolve({}, {"AUDITOR_CONFIG": "~nobody-of-this-name/auditor.toml"})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,16 @@ HOST_KEY_POLICIES = (STRICT, ACCEPT_NEW)
 
 def default_known_hosts() -> tuple[Path, ...]:
     """The files that OpenSSH reads: the user's, then the machine's."""
-    return (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts"))
+    return (*user_files("known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+
+
+def user_files(*names: str) -> tuple[Path, ...]:
+    """Files of the user's `.ssh` folder; none for a user without a home, as containers have them."""
+    try:
+        folder = Path.home() / ".ssh"
+    except RuntimeError:
+        return ()
+    return tuple(folder / name for name in names)
 
 
 @dataclass(frozen=True, slots=True)

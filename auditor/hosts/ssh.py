@@ -21,7 +21,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 from auditor.errors import HostError
 from auditor.hosts import CommandResult
 from auditor.hosts.known_hosts import HostKey, KnownHosts, verify
-from auditor.hosts.options import GuestOptions
+from auditor.hosts.options import GuestOptions, user_files
 from auditor.hosts.wire import Wire, await_banner, dial
 from auditor.model import Connection
 from auditor.text import one_line
@@ -71,21 +71,23 @@ class Credentials:
     def _load(self, path: str) -> paramiko.PKey | str:
         with self._lock:
             if path not in self._keys:
-                self._keys[path] = _read_key(Path(path).expanduser())
+                self._keys[path] = _read_key(Path(path))
             return self._keys[path]
 
 
 def _default_keys() -> Iterator[Path]:
-    return (path for name in DEFAULT_KEYS if (path := Path.home() / ".ssh" / name).is_file())
+    return (path for path in user_files(*DEFAULT_KEYS) if path.is_file())
 
 
 def _read_key(path: Path) -> paramiko.PKey | str:
     try:
-        return paramiko.PKey.from_path(path)
+        return paramiko.PKey.from_path(path.expanduser())
     except FileNotFoundError:
         return f"key file {path} does not exist"
     except OSError as error:
         return f"key file {path} cannot be read: {error.strerror}"
+    except RuntimeError:
+        return f"key file {path} does not exist: its ~ names no home folder"
     except (paramiko.PasswordRequiredException, TypeError):
         return f"key file {path} is encrypted; load it into the ssh-agent"
     except Exception as error:  # the parsers below paramiko raise what they like
