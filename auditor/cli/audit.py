@@ -47,6 +47,8 @@ def inventory(given: Given) -> None:
 def choose_renderers(formats: Sequence[str]) -> tuple[Renderer, ...]:
     """The renderers of the formats; raises `SettingsError` naming the known ones."""
     known = {renderer.id: renderer for renderer in load_renderers()}
+    if not formats:
+        raise SettingsError(f"no report format is chosen; known: {', '.join(known)}")
     for name in formats:
         if name not in known:
             raise SettingsError(f"unknown format {name!r}; known: {', '.join(known)}")

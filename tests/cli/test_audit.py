@@ -170,6 +170,12 @@ def test_bad_input_names_itself_and_the_way_out(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_without_a_report_is_refused(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "auditor.toml").write_text("format = []\n")
+    done = program("audit")
+    assert (done.returncode, done.stderr) == (2, "error: no report format is chosen; known: html, json\n")
+
+
 def test_an_output_that_is_a_file_is_named(program: Program, server: RunningServer, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     done = program("audit", "--output", "taken", *machine(server, "healthy"))
