@@ -300,6 +300,8 @@ def _file_options(data: Mapping[str, Any], path: Path) -> list[tuple[str, Option
     for key, name in names.items():
         if name not in _BY_NAME:
             raise SettingsError(f"settings file {path}: unknown setting {key!r}{_hint(name)}")
+        if key != name and name in data:
+            raise SettingsError(f"settings file {path}: {key!r} and {name!r} are the same setting; keep one")
     return [(key, _BY_NAME[name]) for key, name in names.items()]
 
 

@@ -95,6 +95,7 @@ def test_a_settings_file_in_the_home_of_nobody_is_refused_by_name() -> None:
         ("= broken", "cannot read settings file"),
         ('clowd = "public"', "unknown setting 'clowd'; did you mean 'cloud'"),
         ("zzzz = 1", "unknown setting 'zzzz'; known: cloud"),
+        ('fail-on = "none"\nfail_on = "none"', "'fail-on' and 'fail_on' are the same setting; keep one"),
         ("cloud = 5", "cloud must be a text"),
         ('output = "a\\u0000b"', "output must be a path, and holds a NUL character"),
         ("location = 5", "location must be a list"),
