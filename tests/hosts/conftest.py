@@ -112,6 +112,7 @@ def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
             "UsePAM no",
             "PidFile none",
             "MaxStartups 100",
+            f"SetEnv HOME={folder}",  # the login files of whoever runs the tests may print things
             *settings,
         ]
         (folder / "config").write_text("\n".join(lines) + "\n")

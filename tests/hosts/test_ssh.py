@@ -19,6 +19,7 @@ import pytest
 
 from auditor.errors import HostError
 from auditor.facts import Guest, Unseen
+from auditor.hosts import CommandResult
 from auditor.hosts.guests import Guests
 from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import GuestOptions
@@ -93,10 +94,8 @@ def test_a_good_host_answers(sshd: Sshd) -> None:
 def test_a_script_leaves_status_and_both_streams(sshd: Sshd) -> None:
     with opened(sshd.connection, sshd.options()) as host:
         said = host.run("echo out; echo err >&2; exit 7", 10)
-        assert (said.exit_status, said.truncated) == (7, False)
-        assert said.stdout.endswith(b"out\n")
-        assert said.stderr.endswith(b"err\n")
-        assert host.run("echo again", 10).stdout.endswith(b"again\n")
+        assert said == CommandResult(7, b"out\n", b"err\n")
+        assert host.run("echo again", 10) == CommandResult(0, b"again\n")
 
 
 def test_a_host_in_a_hurry_for_nobody(start_sshd: Start) -> None:
@@ -406,9 +405,7 @@ def test_what_a_host_is_asked_is_always_the_same_command(start_sshd: Start) -> N
     server = start_sshd('ForceCommand echo "$SSH_ORIGINAL_COMMAND"; cat >&2')
     with opened(server.connection, server.options()) as host:
         result = host.run("$(touch /nowhere)\n", 10)
-    assert result.exit_status == 0
-    assert result.stdout.endswith(b"/bin/sh -s\n")
-    assert result.stderr.endswith(b"$(touch /nowhere)\n")
+    assert result == CommandResult(0, b"/bin/sh -s\n", b"$(touch /nowhere)\n")
 
 
 def test_an_abort_from_another_thread_ends_every_wait(start_sshd: Start) -> None:
