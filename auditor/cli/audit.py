@@ -1,8 +1,11 @@
 """`auditor audit` and `auditor inventory`."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -13,6 +16,7 @@ from auditor.cli.terminal import Progress, print_summary, print_table
 from auditor.engine import Inventory
 from auditor.errors import SettingsError
 from auditor.exits import Exit, exit_code
+from auditor.model import AuditRun
 from auditor.output import write_reports
 from auditor.plugin import Renderer, load_checks, load_renderers
 from auditor.settings import settings
@@ -29,10 +33,19 @@ def audit(given: Given) -> None:
         run = asyncio.run(runs.audit(request, progress.update))
     paths = write_reports(run, renderers, wanted.output)
     if not given.quiet:
-        # rich ends the program where nobody reads on (`| head`); the run still says how it came out
+        _summarise(run, paths)
+    raise typer.Exit(exit_code(run, wanted.fail_on))
+
+
+def _summarise(run: AuditRun, paths: Sequence[Path]) -> None:
+    """Print the summary; the reports are written, so an output that takes none costs no exit code."""
+    try:
+        # rich ends the program where nobody reads on (`| head`)
         with suppress(SystemExit):
             print_summary(run, Console(), paths)
-    raise typer.Exit(exit_code(run, wanted.fail_on))
+    except OSError as error:
+        typer.echo(f"the summary cannot be printed: {error.strerror}; the reports are written", err=True)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays until the program ends
 
 
 @with_settings

@@ -238,18 +238,34 @@ def test_an_interrupt_ends_the_run_at_once_and_says_what_became_of_it(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_reader_that_goes_away_does_not_change_the_outcome(server: RunningServer, tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
+def audit_into(stdout: int, server: RunningServer, folder: Path) -> subprocess.CompletedProcess[str]:
+    """One machine that is not ready, with the summary printed into a file descriptor."""
+    return subprocess.run(
         [sys.executable, "-P", "-m", "auditor", "audit", *machine(server, "agent-stale")],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment(server)},
-        stdout=writing,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment(server)},
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_a_reader_that_goes_away_does_not_change_the_outcome(server: RunningServer, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = audit_into(writing, server, tmp_path)
     os.close(writing)
     assert (done.returncode, done.stderr) == (20, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_an_output_that_is_full_costs_neither_reports_nor_exit_code(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = audit_into(full.fileno(), server, tmp_path)
+    said = "the summary cannot be printed: No space left on device; the reports are written\n"
+    assert (done.returncode, done.stderr) == (20, said)
+    assert len(report(tmp_path)["machines"]) == 1
