@@ -65,8 +65,8 @@ class ControlPlane(Protocol):
 class GuestPlane(Protocol):
     """The guests, asked one by one."""
 
-    async def probe(self, machine: Machine) -> Guest | Unseen:
-        """Ask one guest, within its deadline."""
+    async def probe(self, machine: Machine, view: Awaitable[InstanceView | Unseen]) -> Guest | Unseen:
+        """Ask one guest, within its deadline; `view` is what Azure says of it, once that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,8 @@ class Audit:
         return tuple(result for _, result in sorted(results, key=lambda pair: pair[0])), limits
 
     async def _collect(self, machine: Machine, model: VmModel | None) -> Facts:
-        instance, guest = await asyncio.gather(self._instance(machine), self._guest(machine))
+        view = asyncio.ensure_future(self._instance(machine))
+        instance, guest = await asyncio.gather(view, self._guest(machine, view))
         return Facts(
             machine=machine,
             now=datetime.now(UTC),
@@ -176,12 +177,12 @@ class Audit:
             return NOT_COLLECTED
         return _contained_now(machine, self.control.jobs)
 
-    async def _guest(self, machine: Machine) -> Guest | Unseen:
+    async def _guest(self, machine: Machine, view: Awaitable[InstanceView | Unseen]) -> Guest | Unseen:
         if Plane.GUEST not in self.planes:
             return NOT_COLLECTED
-        if self.guests is None or machine.connection is None:
+        if self.guests is None:
             return Unseen("no guest connection is configured for this machine", expected=False)
-        return await _contained(machine, self.guests.probe(machine))
+        return await _contained(machine, self.guests.probe(machine, view))
 
 
 def _not_asked(machine: Machine) -> Unseen:
@@ -192,8 +193,7 @@ def _identified(guest: Guest | Unseen, model: VmModel | None) -> Guest | Unseen:
     """The guest, unless it shows that it is another VM: then nothing it said counts."""
     if isinstance(guest, Unseen) or model is None:
         return guest
-    mismatch = identity_mismatch(guest, model.vm_id)
-    return guest if mismatch is None else Unseen(mismatch)
+    return identity_mismatch(guest, model.vm_id) or guest
 
 
 async def _contained(machine: Machine, answer: Awaitable[T | Unseen]) -> T | Unseen:

@@ -6,6 +6,7 @@ AuditorError
 |   +-- InventoryFileError     a hosts file
 |   +-- RuleSetError           a rule-set file
 |   +-- OutputError            a report file that cannot be written
+|   +-- SecretError            a secret's reference is none, or leads nowhere
 +-- PluginError              exit 2: a check, remediation or renderer that cannot be loaded
 +-- SourceError              one scope could not be read: recorded in the coverage, the run goes on
 |   +-- AuthenticationError    exit 2 when it hits the very first call: nobody is signed in
@@ -39,6 +40,10 @@ class RuleSetError(UsageError):
 
 class OutputError(UsageError):
     """A report file cannot be written; the other formats are."""
+
+
+class SecretError(UsageError):
+    """A secret's reference is none, or leads nowhere; the message never holds the secret."""
 
 
 class PluginError(AuditorError):

@@ -51,15 +51,35 @@ class Verdict(StrEnum):
     NOT_READY = "not-ready"
 
 
+SSH, WINRM, RUN_COMMAND = "ssh", "winrm", "run-command"
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a guest is reached; the key is a path, a password is never held here."""
+    """How a guest is reached; files are paths, and secrets are references that `Secrets` resolves.
+
+    `password`, `passphrase` (of `key`) and `sudo_password` are references such as "env:NAME", "file:PATH" or
+    "prompt:NAME", never the secret. `jump` holds SSH jump hosts, the nearest first, each as
+    [user@]host[:port]. `auth` is for WinRM ("ntlm", "kerberos", "certificate", "basic", None: ntlm), as are
+    `plain_http` (allowed where the messages are encrypted), `certificate` (the client's, PEM, with `key`) and
+    `ca` (PEM). `server_name` is the name that the guest's certificate or service principal carries, where it
+    is not the address.
+    """
 
     address: str
     port: int | None = None
     user: str | None = None
     key: str | None = None
-    transport: str = "ssh"
+    transport: str = SSH
+    password: str | None = None
+    passphrase: str | None = None
+    sudo_password: str | None = None
+    jump: tuple[str, ...] = ()
+    auth: str | None = None
+    plain_http: bool = False
+    certificate: str | None = None
+    ca: str | None = None
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from auditor.azure.estate import Azure, open_azure
 from auditor.engine import Audit, Inventory, Progress
 from auditor.errors import SettingsError
-from auditor.hosts.guests import Guests
+from auditor.guests import Guests
 from auditor.hosts.options import GuestOptions
 from auditor.inventory.file import read_hosts
 from auditor.inventory.scope import Scope

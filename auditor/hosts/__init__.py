@@ -1,7 +1,34 @@
 """One guest, one method: `run(script, timeout) -> CommandResult`."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Shell(StrEnum):
+    """What a script is written for."""
+
+    SH = "sh"
+    CMD = "cmd"
+    POWERSHELL = "powershell"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A fixed text and the data for its standard input; data never becomes part of the text.
+
+    SH is POSIX sh, given to `/bin/sh -s` on its standard input (and so takes no `data`). CMD is one command
+    line of cmd.exe, at most `CMD_LIMIT` characters. POWERSHELL is a Windows PowerShell 5.1 script of at most
+    `POWERSHELL_LIMIT` characters, sent as an encoded command.
+    """
+
+    text: str
+    shell: Shell = Shell.SH
+    data: bytes = b""
+
+
+CMD_LIMIT = 8000
+POWERSHELL_LIMIT = 2900
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +48,8 @@ class CommandResult:
 class Host(Protocol):
     """A guest that can be asked; every transport and the fake look like this."""
 
-    def run(self, script: str, timeout: float) -> CommandResult:
-        """Run a POSIX sh script given as text, within `timeout` seconds; raises `HostError`."""
+    def run(self, script: Script, timeout: float) -> CommandResult:
+        """Run a script within `timeout` seconds; raises `HostError` with the reason."""
 
 
 class Session(Host, Protocol):

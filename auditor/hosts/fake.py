@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from auditor.errors import HostError
-from auditor.hosts import CommandResult
+from auditor.hosts import CommandResult, Script
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class FakeHost:
     """
 
     answers: Iterable[CommandResult | HostError] = ()
-    scripts: list[str] = field(default_factory=list)
+    scripts: list[Script] = field(default_factory=list)
     stage: str = "running the script"
     closed: bool = False
     _left: list[CommandResult | HostError] = field(init=False)
@@ -23,7 +23,7 @@ class FakeHost:
     def __post_init__(self) -> None:
         self._left = list(self.answers)
 
-    def run(self, script: str, timeout: float) -> CommandResult:
+    def run(self, script: Script, timeout: float) -> CommandResult:
         """The next answer; raises `HostError` where the list says so or has ended."""
         self.scripts.append(script)
         if not self._left:

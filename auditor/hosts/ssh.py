@@ -18,8 +18,9 @@ from paramiko.agent import AgentSSH, get_agent_connection
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import IncompatiblePeer
 
+from auditor.credentials import Secrets
 from auditor.errors import HostError
-from auditor.hosts import CommandResult
+from auditor.hosts import CommandResult, Script
 from auditor.hosts.known_hosts import HostKey, KnownHosts, verify
 from auditor.hosts.options import GuestOptions, user_files
 from auditor.hosts.wire import Wire, await_banner, dial
@@ -45,8 +46,9 @@ Candidates = Generator[tuple[str, paramiko.PKey], None, None]
 class Credentials:
     """The private keys of a run: files, each read once, and the user's ssh-agent."""
 
-    def __init__(self, options: GuestOptions) -> None:
+    def __init__(self, options: GuestOptions, secrets: Secrets) -> None:
         self._options = options
+        self._secrets = secrets
         self._lock = threading.Lock()
         self._keys: dict[str, paramiko.PKey | str] = {}
 
@@ -154,13 +156,15 @@ class SshHost:
         """What the session is doing now."""
         return self._stage
 
-    def run(self, script: str, timeout: float) -> CommandResult:
+    def run(self, script: Script, timeout: float) -> CommandResult:
         """Give `script` to `/bin/sh` on its standard input; raises `HostError` with the reason."""
         self._start_clock()
         try:
             transport = self._open()
             self._stage = "running the script"
-            result = _run(transport, script.encode(), min(timeout, self._left()), self._options.output_limit)
+            result = _run(
+                transport, script.text.encode(), min(timeout, self._left()), self._options.output_limit
+            )
             self._left()
             return result
         except (HostError, paramiko.SSHException, EOFError, OSError) as error:

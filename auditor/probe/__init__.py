@@ -1,18 +1,41 @@
-"""What is asked inside a guest: one script, one round trip, one JSON document back."""
+"""What is asked inside a guest: a few fixed scripts, and how their output becomes facts."""
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from importlib import resources
 
-from auditor.errors import RuleSetError
+from auditor.errors import HostError, RuleSetError
+from auditor.facts import Guest, Unseen
+from auditor.hosts import Script
+from auditor.probe.answer import Answer, Probe
 from auditor.probe.parse import parse
+from auditor.probe.windows import windows_probe
 from auditor.rules import Endpoint
+from auditor.text import one_line
 
-__all__ = ["linux_script", "parse"]
+__all__ = ["Answer", "Probe", "linux_probe", "linux_script", "parse", "windows_probe"]
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,252})")
+
+
+def linux_probe(endpoints: Iterable[Endpoint]) -> Probe:
+    """The Linux probe: one script, one round trip; raises `RuleSetError` for an unusable endpoint."""
+    return Probe((Script(linux_script(endpoints)),), _read_linux)
+
+
+def _read_linux(answers: Sequence[Answer], observed_at: datetime, transport: str) -> Guest:
+    answer = answers[0]
+    if isinstance(answer, Unseen):
+        raise HostError(answer.reason)
+    try:
+        return parse(answer.stdout, observed_at=observed_at, transport=transport)
+    except HostError as error:
+        said = one_line(answer.stderr)
+        told = f"; it complained: {said}" if said else ""
+        raise HostError(f"{error} (exit status {answer.exit_status}){told}") from error
 
 
 def linux_script(endpoints: Iterable[Endpoint]) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from auditor.errors import HostError
-from auditor.facts import Attempt, Disk, Guest, GuestAgent, Unseen
+from auditor.facts import Attempt, Disk, Guest, GuestAgent, Python, Unseen
 from auditor.text import one_line
 
 BEGIN, END = b"AUDITOR-PROBE-BEGIN ", b" AUDITOR-PROBE-END"
@@ -57,7 +57,7 @@ def parse(output: bytes, *, observed_at: datetime, transport: str) -> Guest:
         on_azure_host=_fact(document, "on_azure_host", _flag),
         endpoints=_many(document, "endpoints", _attempt),
         disk=_fact(document, "disk", _disk),
-        python=_fact(document, "python", _word),
+        python=_fact(document, "python", _python),
         proxies=_many(document, "proxies", _proxy),
         clock=_clock(document.get("clock")),
     )
@@ -135,7 +135,12 @@ def _agent(value: Any) -> GuestAgent:
         "path", "daemon_version", "goal_state_version", "package", "package_version",
         "unit", "active", "enabled", "problem",
     )  # fmt: skip
-    return GuestAgent(**{name: _text(value.get(name)) for name in names})
+    texts: dict[str, Any] = {name: _text(value.get(name)) for name in names}
+    return GuestAgent(**texts)
+
+
+def _python(value: Any) -> Python:
+    return Python(path="", version=_word(value))
 
 
 def _attempt(value: Any) -> Attempt:

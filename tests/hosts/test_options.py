@@ -11,16 +11,18 @@ from auditor.hosts.options import default_known_hosts, user_files
 
 HOMELESS = """
 import os
+from auditor.credentials import Secrets
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.ssh import Credentials
 from auditor.model import Connection
 os.environ.pop("HOME", None)
 os.setuid(4_242_424)
 problems = []
+keys = Credentials(GuestOptions(agent=False), Secrets())
 connection = Connection("127.0.0.1", key="~/key")
 print(*GuestOptions().known_hosts_files, sep="|")
-print(list(Credentials(GuestOptions(agent=False)).candidates(connection, 1, problems)), problems)
-print(list(Credentials(GuestOptions(agent=False)).candidates(Connection("127.0.0.1"), 1, problems)))
+print(list(keys.candidates(connection, 1, problems)), problems)
+print(list(keys.candidates(Connection("127.0.0.1"), 1, problems)))
 """
 
 

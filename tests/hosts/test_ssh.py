@@ -17,10 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from auditor.credentials import Secrets
 from auditor.errors import HostError
 from auditor.facts import Guest, Unseen
-from auditor.hosts import CommandResult
-from auditor.hosts.guests import Guests
+from auditor.guests import Guests
+from auditor.hosts import CommandResult, Script
 from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.ssh import Credentials, SshHost
@@ -74,7 +75,9 @@ def reason(connection: Connection, options: GuestOptions, within: float) -> str:
 @contextlib.contextmanager
 def opened(connection: Connection, options: GuestOptions) -> Iterator[SshHost]:
     """A session that is closed at the end."""
-    host = SshHost(connection, options, KnownHosts(options.known_hosts_files), Credentials(options))
+    host = SshHost(
+        connection, options, KnownHosts(options.known_hosts_files), Credentials(options, Secrets())
+    )
     with contextlib.closing(host):
         yield host
 
@@ -93,9 +96,9 @@ def test_a_good_host_answers(sshd: Sshd) -> None:
 
 def test_a_script_leaves_status_and_both_streams(sshd: Sshd) -> None:
     with opened(sshd.connection, sshd.options()) as host:
-        said = host.run("echo out; echo err >&2; exit 7", 10)
+        said = host.run(Script("echo out; echo err >&2; exit 7"), 10)
         assert said == CommandResult(7, b"out\n", b"err\n")
-        assert host.run("echo again", 10) == CommandResult(0, b"again\n")
+        assert host.run(Script("echo again"), 10) == CommandResult(0, b"again\n")
 
 
 def test_a_host_in_a_hurry_for_nobody(start_sshd: Start) -> None:
@@ -404,7 +407,7 @@ def test_a_host_without_sessions(start_sshd: Start) -> None:
 def test_what_a_host_is_asked_is_always_the_same_command(start_sshd: Start) -> None:
     server = start_sshd('ForceCommand echo "$SSH_ORIGINAL_COMMAND"; cat >&2')
     with opened(server.connection, server.options()) as host:
-        result = host.run("$(touch /nowhere)\n", 10)
+        result = host.run(Script("$(touch /nowhere)\n"), 10)
     assert result == CommandResult(0, b"/bin/sh -s\n", b"$(touch /nowhere)\n")
 
 
@@ -415,8 +418,8 @@ def test_an_abort_from_another_thread_ends_every_wait(start_sshd: Start) -> None
         timer.start()
         start = time.monotonic()
         with pytest.raises(HostError, match=r"^enough$"):
-            host.run("true", 30)
+            host.run(Script("true"), 30)
         assert time.monotonic() - start < 1 + LATE
         timer.join()
         with pytest.raises(HostError, match=r"^enough$"):
-            host.run("true", 30)
+            host.run(Script("true"), 30)

@@ -7,7 +7,7 @@ import asyncssh
 import pytest
 
 from auditor.facts import Guest
-from auditor.hosts.guests import Guests
+from auditor.guests import Guests
 from auditor.hosts.options import GuestOptions
 from auditor.inventory.file import read_hosts
 from auditor.model import Machine

@@ -16,9 +16,9 @@ from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from auditor.errors import HostError, RuleSetError
 from auditor.facts import Guest, Unseen, identity_mismatch
+from auditor.guests import Guests
 from auditor.hosts import CommandResult
 from auditor.hosts.fake import FakeHost
-from auditor.hosts.guests import Guests
 from auditor.hosts.options import GuestOptions
 from auditor.model import Connection, Platform
 from auditor.rules import Endpoint
@@ -32,7 +32,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 def ask(host: FakeHost, options: GuestOptions | None = None) -> Guest | Unseen:
     async def one() -> Guest | Unseen:
-        async with Guests([], options, opener=lambda connection: host) as guests:
+        async with Guests([], options, openers={"ssh": lambda connection: host}) as guests:
             return await guests.probe(machine(WAY))
 
     return asyncio.run(one())
@@ -73,7 +73,7 @@ def test_endpoints_reach_the_script_as_quoted_arguments() -> None:
 
     async def one() -> None:
         endpoints = [Endpoint("a.example", 443, True, ""), Endpoint("b.example", 80, False, "")]
-        async with Guests(endpoints, opener=lambda connection: host) as guests:
+        async with Guests(endpoints, openers={"ssh": lambda connection: host}) as guests:
             await guests.probe(machine(WAY))
 
     asyncio.run(one())
@@ -93,11 +93,6 @@ async def _only(endpoint: Endpoint) -> None:
 def test_a_machine_without_a_way_in_was_never_expected() -> None:
     answer = asyncio.run(_probe(Guests, Platform.LINUX, None))
     assert answer == Unseen("no guest connection is configured for this machine", expected=False)
-
-
-def test_windows_says_that_it_is_not_supported_yet() -> None:
-    answer = asyncio.run(_probe(Guests, Platform.WINDOWS, WAY))
-    assert answer == Unseen("Windows guests over WinRM are not supported yet", expected=True)
 
 
 async def _probe(kind: type[Guests], platform: Platform, connection: Connection | None) -> Guest | Unseen:
@@ -138,7 +133,7 @@ def test_a_session_that_ignores_its_abort_does_not_hold_the_run() -> None:
 
     async def one() -> Guest | Unseen:
         options = GuestOptions(deadline=0.3, grace=0.2)
-        async with Guests([], options, opener=lambda connection: stuck) as guests:
+        async with Guests([], options, openers={"ssh": lambda connection: stuck}) as guests:
             return await guests.probe(machine(WAY))
 
     start = time.monotonic()
@@ -152,7 +147,7 @@ def test_cancellation_cuts_the_session_and_closes_it() -> None:
     stuck = Stuck()
 
     async def one() -> None:
-        async with Guests([], opener=lambda connection: stuck) as guests:
+        async with Guests([], openers={"ssh": lambda connection: stuck}) as guests:
             task = asyncio.create_task(guests.probe(machine(WAY)))
             await asyncio.to_thread(stuck.started.wait, 5)
             task.cancel()
@@ -271,7 +266,7 @@ def test_no_more_than_the_allowed_number_at_once(tmp_path: Path) -> None:
 
     async def all_of_them() -> list[Guest | Unseen]:
         options = GuestOptions(concurrency=3)
-        async with Guests([], options, opener=lambda connection: Counted()) as guests:
+        async with Guests([], options, openers={"ssh": lambda connection: Counted()}) as guests:
             return await asyncio.gather(*(guests.probe(machine(WAY, str(n))) for n in range(20)))
 
     assert all(isinstance(answer, Guest) for answer in asyncio.run(all_of_them()))

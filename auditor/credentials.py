@@ -1,0 +1,127 @@
+"""Secrets by reference: where one stands is written down, what it is stays in memory.
+
+A `Secret` does not print, compare or pickle itself; `hide` takes every secret that was ever resolved out of
+a text, for the log and for messages of libraries.
+"""
+
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from auditor.errors import SecretError
+
+SCHEMES = ("env", "file", "prompt", "keyring", "keyvault")
+HIDDEN = "***"
+SHORTEST = 4
+
+Source = Callable[[str], str]
+"""What fetches a secret by the part of its reference after the scheme; raises `SecretError`."""
+
+_resolved: set[str] = set()
+_lock = threading.Lock()
+
+
+class Secret:
+    """A secret in memory; only `reveal` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        if len(value) >= SHORTEST:
+            with _lock:
+                _resolved.add(value)
+
+    def reveal(self) -> str:
+        """The secret itself: for the library that signs in, and nobody else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({HIDDEN})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written down")
+
+
+def hide(text: str) -> str:
+    """The text without any secret that this process has resolved."""
+    with _lock:
+        found = [secret for secret in _resolved if secret in text]
+    for secret in sorted(found, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def check_reference(reference: str) -> str:
+    """The reference, if it is one; raises `SecretError` that does not repeat what may be a secret."""
+    scheme, colon, name = reference.partition(":")
+    if not colon or scheme not in SCHEMES or not name.strip():
+        raise SecretError(
+            "a secret is given by reference (env:NAME, file:PATH, prompt:NAME, keyring:SERVICE/USER, "
+            "keyvault:VAULT/SECRET), never written out"
+        )
+    return reference
+
+
+class Secrets:
+    """Resolves references, each once; safe to use from many threads."""
+
+    def __init__(
+        self, sources: Mapping[str, Source] | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._sources: dict[str, Source] = {"env": self._from_environment, "file": _from_file}
+        self._sources |= sources or {}
+        self._lock = threading.Lock()
+        self._known: dict[str, Secret | SecretError] = {}
+
+    def resolve(self, reference: str) -> Secret:
+        """The secret that a reference names; raises `SecretError` with the reason and the way out."""
+        with self._lock:
+            if reference not in self._known:
+                self._known[reference] = self._fetch(reference)
+            found = self._known[reference]
+        if isinstance(found, SecretError):
+            raise found
+        return found
+
+    def resolve_all(self, references: Iterable[str]) -> None:
+        """Resolve ahead of the run, so that prompts come before anything is shown; failures wait."""
+        for reference in dict.fromkeys(references):
+            try:
+                self.resolve(reference)
+            except SecretError:
+                continue
+
+    def _fetch(self, reference: str) -> Secret | SecretError:
+        try:
+            scheme, _, name = check_reference(reference).partition(":")
+            if scheme not in self._sources:
+                raise SecretError(f"no secrets of the kind {scheme!r} can be had here")
+            return Secret(self._sources[scheme](name))
+        except SecretError as error:
+            return error
+
+    def _from_environment(self, name: str) -> str:
+        value = self._environment.get(name)
+        if not value:
+            raise SecretError(f"the environment variable {name} is not set")
+        return value
+
+
+def _from_file(name: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise SecretError(f"the secret file {path} is open to others; chmod 600 it")
+            value = file.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        raise SecretError(f"the secret file {path} cannot be read ({type(error).__name__})") from None
+    if not value:
+        raise SecretError(f"the secret file {path} is empty")
+    return value

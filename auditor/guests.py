@@ -1,0 +1,161 @@
+"""The guest plane: one probe per guest, in a bounded pool of threads, each within its deadline."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Protocol
+
+from auditor.credentials import Secrets
+from auditor.errors import HostError
+from auditor.facts import Guest, InstanceView, Unseen
+from auditor.hosts import CommandResult, Script, Session
+from auditor.hosts.known_hosts import KnownHosts
+from auditor.hosts.options import GuestOptions
+from auditor.hosts.ssh import Credentials, SshHost
+from auditor.model import RUN_COMMAND, SSH, WINRM, Connection, Machine, Platform
+from auditor.probe import Answer, Probe, linux_probe, windows_probe
+from auditor.rules import Endpoint
+
+logger = logging.getLogger(__name__)
+
+Opener = Callable[[Connection], Session]
+"""Makes a session that connects with its first `run`."""
+
+NO_CONNECTION = Unseen("no guest connection is configured for this machine", expected=False)
+
+
+class RunCommand(Protocol):
+    """Azure's own way into a guest, for those that no port leads to."""
+
+    async def probe(self, machine: Machine, probe: Probe, view: InstanceView | Unseen) -> Guest | Unseen:
+        """Ask a guest whose agent is ready; any other gets `Unseen` with the reason."""
+
+
+class Guests:
+    """Asks guests; use it as an async context manager, or call `close` when the run is over."""
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        options: GuestOptions | None = None,
+        openers: Mapping[str, Opener] | None = None,
+        run_command: RunCommand | None = None,
+        secrets: Secrets | None = None,
+    ) -> None:
+        self._options = options or GuestOptions()
+        named = tuple(endpoints)
+        self._linux, self._windows = linux_probe(named), windows_probe(named)
+        self._openers = openers or _openers(self._options, secrets or Secrets())
+        self._run_command = run_command
+        self._slots = asyncio.Semaphore(self._options.concurrency)
+        self._pool = ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="guest")
+
+    async def __aenter__(self) -> "Guests":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the threads go; those that still work end with their host's deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def probe(
+        self, machine: Machine, view: Awaitable[InstanceView | Unseen] | None = None
+    ) -> Guest | Unseen:
+        """Ask one guest, within its deadline; what cannot be seen is said with the reason.
+
+        `view` is awaited only where Run Command is the way in, which rests on the agent.
+        """
+        connection = machine.connection
+        probe = self._probe_of(machine)
+        if connection is None or connection.transport == RUN_COMMAND:
+            if self._run_command is None or view is None or not machine.in_azure:
+                return NO_CONNECTION
+            return await self._run_command.probe(machine, probe, await view)
+        if connection.transport not in self._openers:
+            return Unseen(f"the transport {connection.transport!r} is not known")
+        async with self._slots:
+            return await self._ask(connection, probe)
+
+    def _probe_of(self, machine: Machine) -> Probe:
+        winrm = machine.connection is not None and machine.connection.transport == WINRM
+        return self._windows if winrm or machine.platform is Platform.WINDOWS else self._linux
+
+    async def _ask(self, connection: Connection, probe: Probe) -> Guest | Unseen:
+        session = self._openers[connection.transport](connection)
+        work = asyncio.get_running_loop().run_in_executor(
+            self._pool, self._probe, session, probe, connection.transport
+        )
+        try:
+            done, _ = await asyncio.wait({work}, timeout=self._options.deadline + self._options.grace)
+        except asyncio.CancelledError:
+            session.abort("the run was cancelled")
+            await asyncio.wait({work}, timeout=self._options.grace)
+            raise
+        if done:
+            return work.result()
+        session.abort("deadline")
+        return Unseen(f"the deadline of {self._options.deadline:g} s passed while {session.stage}")
+
+    def _probe(self, session: Session, probe: Probe, transport: str) -> Guest | Unseen:
+        try:
+            answers = self._answers(session, probe)
+            return probe.read(answers, datetime.now(UTC), transport)
+        except HostError as error:
+            return Unseen(str(error))
+        finally:
+            with contextlib.suppress(Exception):
+                session.close()
+
+    def _answers(self, session: Session, probe: Probe) -> list[Answer]:
+        """Every script's answer; after the first that fails a guest is not asked any further."""
+        answers: list[Answer] = []
+        failure: Unseen | None = None
+        for script in probe.scripts:
+            if failure is None:
+                try:
+                    answers.append(self._answer(session, script))
+                    continue
+                except HostError as error:
+                    if not answers:
+                        raise
+                    failure = Unseen(str(error))
+            answers.append(failure)
+        return answers
+
+    def _answer(self, session: Session, script: Script) -> CommandResult:
+        result = session.run(script, self._options.command_timeout)
+        if result.exit_status is None and not result.truncated:
+            logger.info("a guest's exit status is unknown; probing again")
+            result = session.run(script, self._options.command_timeout)
+        if result.exit_status is None and not result.truncated:
+            raise HostError("the connection dropped while the probe ran, twice (exit status unknown)")
+        if result.truncated:
+            raise HostError(
+                f"the guest sent too much output (more than {self._options.output_limit} bytes); "
+                "reading stopped there"
+            )
+        return result
+
+
+def _openers(options: GuestOptions, secrets: Secrets) -> dict[str, Opener]:
+    known_hosts = KnownHosts(options.known_hosts_files)
+    credentials = Credentials(options, secrets)
+    return {
+        SSH: lambda connection: SshHost(connection, options, known_hosts, credentials),
+        WINRM: _winrm(options, secrets),
+    }
+
+
+def _winrm(options: GuestOptions, secrets: Secrets) -> Opener:
+    def opener(connection: Connection) -> Session:
+        # pywinrm takes a third of a second to import; runs without Windows guests do without
+        from auditor.hosts.winrm import WinRmHost  # noqa: PLC0415
+
+        return WinRmHost(connection, options, secrets)
+
+    return opener
