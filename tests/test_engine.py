@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ import pytest
 from auditor.engine import Audit, Inventory
 from auditor.errors import PluginError
 from auditor.facts import Backup, Facts, Guest, InstanceView, Jobs, Unseen, VmModel, known
+from auditor.guests import NO_CONNECTION
 from auditor.model import AuditRun, Connection, Limit, Lost, Machine, Outcome, Plane, Platform, Status
 from auditor.plugin import Check, Explanation, check, passed
 from auditor.rules import Rules, load_rules
@@ -61,7 +62,9 @@ class Estate:
         self._note(f"jobs {machine.name}")
         return Jobs((), None, NOW)
 
-    async def probe(self, machine: Machine) -> Guest | Unseen:
+    async def probe(self, machine: Machine, view: Awaitable[InstanceView | Unseen]) -> Guest | Unseen:
+        if machine.connection is None:
+            return NO_CONNECTION
         self._note(f"guest {machine.name}")
         return Guest("linux", NOW, "ssh", True, vm_id=self.guest_id)
 

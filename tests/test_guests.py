@@ -15,14 +15,17 @@ import pytest
 from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from auditor.errors import HostError, RuleSetError
-from auditor.facts import Guest, Unseen, identity_mismatch
+from auditor.facts import Guest, Mismatch, Unseen, identity_mismatch
 from auditor.guests import Guests
-from auditor.hosts import CommandResult
+from auditor.hosts import CommandResult, Script
 from auditor.hosts.fake import FakeHost
 from auditor.hosts.options import GuestOptions
 from auditor.model import Connection, Platform
 from auditor.rules import Endpoint
+from tests.hosts import conftest as ssh
 from tests.hosts.conftest import Sshd, free_port, machine
+
+sshd, start_sshd = ssh.sshd, ssh.start_sshd
 
 WAY = Connection("192.0.2.1")
 ANSWER = b'noise AUDITOR-PROBE-BEGIN {"schema":1,"platform":"linux","hostname":"web-1"} AUDITOR-PROBE-END\n'
@@ -77,7 +80,7 @@ def test_endpoints_reach_the_script_as_quoted_arguments() -> None:
             await guests.probe(machine(WAY))
 
     asyncio.run(one())
-    assert host.scripts[0].splitlines()[0] == "set -- tls/443/a.example tcp/80/b.example"
+    assert host.scripts[0].text.splitlines()[0] == "set -- tls/443/a.example tcp/80/b.example"
 
 
 @pytest.mark.parametrize("name", ["a;reboot", "$(reboot)", "a b", "", "-x", "a\nb", "a" * 300, "a'b"])
@@ -114,7 +117,7 @@ class Stuck:
     closed: threading.Event = field(default_factory=threading.Event)
     reason: str = ""
 
-    def run(self, script: str, timeout: float) -> CommandResult:
+    def run(self, script: Script, timeout: float) -> CommandResult:
         self.started.set()
         self.ended.wait(30)
         raise HostError(self.reason)
@@ -257,7 +260,7 @@ def test_no_more_than_the_allowed_number_at_once(tmp_path: Path) -> None:
     most = [0]
 
     class Counted(FakeHost):
-        def run(self, script: str, timeout: float) -> CommandResult:
+        def run(self, script: Script, timeout: float) -> CommandResult:
             working.append(1)
             most[0] = max(most[0], len(working))
             time.sleep(0.02)
@@ -279,17 +282,20 @@ ID = "5b1ca0de-0000-4000-8000-00000000a001"
 
 
 @pytest.mark.parametrize(
-    ("guest_id", "azure_id", "said"),
+    ("guest_id", "azure_id", "another"),
     [
-        (ID, ID, None),
-        (ID.upper(), ID, None),
-        (None, ID, None),
-        (Unseen("no metadata service"), ID, None),
-        (ID, None, None),
-        (ID, ID[:-1] + "2", "identity mismatch: the guest says it is VM"),
+        (ID, ID, False),
+        (ID.upper(), ID, False),
+        (None, ID, False),
+        (Unseen("no metadata service"), ID, False),
+        (ID, None, False),
+        (ID, ID[:-1] + "2", True),
     ],
 )
-def test_identity(guest_id: str | Unseen | None, azure_id: str | None, said: str | None) -> None:
+def test_identity(guest_id: str | Unseen | None, azure_id: str | None, another: bool) -> None:
     guest = Guest(platform="linux", observed_at=NOW, transport="ssh", privileged=True, vm_id=guest_id)
     told = identity_mismatch(guest, azure_id)
-    assert told is None if said is None else (told or "").startswith(said)
+    assert isinstance(told, Mismatch) is another
+    if told is not None:
+        assert told.reason.startswith("identity mismatch: the guest says it is VM")
+        assert (told.shown, told.wanted, told.expected) == (guest_id, azure_id, True)
