@@ -1,6 +1,6 @@
 """The SDK clients with a lean pipeline, and the two ways of reading that all hot paths use."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -65,6 +65,16 @@ class Arm:
         """The JSON of one GET; raises a `SourceError` that says what was missing."""
         return await self._json(call, self._base + call.url, options)
 
+    async def post(self, call: Call, body: Mapping[str, Any]) -> str:
+        """Start an operation, once; the address to follow it by. Raises `SourceError` where it did not start."""
+        request = HttpRequest("POST", self._base + call.url, json=dict(body))
+        response = await self.compute.send_request(request, lanes=call.lanes, proxy=self._proxy, lean=True)
+        if response.status_code not in (200, 202):
+            _nothing(response, call)
+        headers = response.headers
+        link = headers.get("Azure-AsyncOperation") or headers.get("Location")
+        return self._relative(link)
+
     async def pages(self, call: Call) -> AsyncIterator[list[Any]]:
         """The items of a list, page by page, until no nextLink is left; raises `SourceError`."""
         url: str | None = self._base + call.url
@@ -100,6 +110,12 @@ class Arm:
         raise wire.WireError(
             f"the answer is not JSON ({broken}; {len(response.content)} bytes, {_READS} tries)"
         )
+
+    def _relative(self, link: Any) -> str:
+        found = self._next(link)
+        if found is None:
+            raise wire.WireError("Azure does not say where to follow the operation")
+        return found.removeprefix(self._base)
 
     def _next(self, link: Any) -> str | None:
         if link is None or link == "":

@@ -1,7 +1,7 @@
 """Azure as the engine sees it: an inventory, instance views, and what the vaults say."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +13,13 @@ from auditor.azure.throttle import MAX_WAIT, Gate
 from auditor.engine import Inventory
 from auditor.errors import NotFound, SourceError
 from auditor.facts import Backup, InstanceView, Jobs, Unseen
-from auditor.inventory.scope import Scope
+from auditor.inventory.addresses import NicAddresses
+from auditor.inventory.scope import Scope, normal_location
 from auditor.model import Limit, Machine
 
 if TYPE_CHECKING:
     from auditor.azure.client import Arm
+    from auditor.azure.run_commands import RunCommands
     from auditor.azure.subscriptions import Selection
     from auditor.azure.vaults import VaultReader
 
@@ -61,6 +63,31 @@ class Azure:
         selection = self._selection or await select(self._arm, Scope())
         self._vaults = VaultReader(self._arm)
         return await self._vaults.read(selection.visible, machines, jobs=jobs)
+
+    async def target_backup(self, region: str) -> Backup | Unseen:
+        """The vaults of a region that machines are to move to."""
+        from auditor.azure.subscriptions import select  # noqa: PLC0415 - with the SDK
+        from auditor.azure.vaults import VaultReader  # noqa: PLC0415
+
+        try:
+            selection = self._selection or await select(self._arm, Scope())
+            return await VaultReader(self._arm).target(selection.visible, normal_location(region))
+        except SourceError as error:
+            return Unseen(str(error))
+
+    async def addresses(
+        self, machines: Iterable[Machine]
+    ) -> tuple[Mapping[str, NicAddresses], tuple[Limit, ...]]:
+        """The addresses of VMs, by machine id, and what could not be read."""
+        from auditor.azure.addresses import read_addresses  # noqa: PLC0415 - with the SDK
+
+        return await read_addresses(self._arm, machines)
+
+    def run_commands(self) -> "RunCommands":
+        """Run Command as a way into guests."""
+        from auditor.azure.run_commands import RunCommands  # noqa: PLC0415 - with the SDK
+
+        return RunCommands(self._arm)
 
     def backup(self, machine: Machine) -> Backup | Unseen:
         """What the vaults say of one VM; call `read_vaults` first."""

@@ -21,11 +21,14 @@ API = {
     "virtualMachines": "2026-04-01",
     "vaults": "2026-11-01",
     "backup": "2026-10-01",
+    "network": "2024-05-01",
 }
 
 HIGH_COST_GET = Quota("HighCostGet", 900, 300 / 60)
 LOW_COST_GET = Quota("LowCostGet", 24_000, 8_000 / 60)
 LOW_COST_GET_RESOURCE = Quota("LowCostGetResource", 36, 12 / 60)
+UPDATE_VM = Quota("UpdateVM", 1_500, 500 / 60)
+UPDATE_VM_RESOURCE = Quota("UpdateVMResource", 12, 4 / 60)
 ARM = Quota(ARM_READS, math.inf, 25)
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+").fullmatch
@@ -39,7 +42,7 @@ _VM_POLICIES = "backupManagementType eq 'AzureIaasVM'"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One GET: the address below the resource manager, the lanes it passes, the right it needs."""
+    """One request: the address below the resource manager, the lanes it passes, the right it needs."""
 
     url: str
     lanes: tuple[LaneKey, ...]
@@ -80,6 +83,33 @@ def virtual_machine(vm_id: str, subscription: str, location: str, *, instance_vi
     if instance_view:
         return Call(_path(vm_id) + _EXPANDED, lanes, _VM_RIGHTS)
     return Call(_path(vm_id) + _PLAIN, lanes, _VM_RIGHT)
+
+
+def run_command(vm_id: str, subscription: str, location: str) -> Call:
+    """A script for one VM, to be sent as a POST."""
+    right = "Microsoft.Compute/virtualMachines/runCommand/action"
+    lanes = (LaneKey(UPDATE_VM, (subscription, location)), LaneKey(UPDATE_VM_RESOURCE, (vm_id,)))
+    return Call(f"{_path(vm_id)}/runCommand{_PLAIN}", lanes, right)
+
+
+def operation(url: str, subscription: str) -> Call:
+    """An operation under way, at the address that Azure gave."""
+    return Call(url, (_arm(subscription),), "Microsoft.Compute/locations/operations/read")
+
+
+def network_interfaces(subscription: str) -> Call:
+    """The network interfaces of a subscription."""
+    return _network(subscription, "networkInterfaces")
+
+
+def public_addresses(subscription: str) -> Call:
+    """The public IP addresses of a subscription."""
+    return _network(subscription, "publicIPAddresses")
+
+
+def _network(subscription: str, kind: str) -> Call:
+    path = f"/subscriptions/{quote(subscription, safe='')}/providers/Microsoft.Network/{kind}"
+    return _call(path, "network", (_arm(subscription),), f"Microsoft.Network/{kind}/read")
 
 
 def vaults(subscription: str) -> Call:

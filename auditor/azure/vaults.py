@@ -55,6 +55,12 @@ class VaultReader:
             await self._explain_failures(machines)
         return tuple(self._limits)
 
+    async def target(self, subscriptions: Sequence[Subscription], region: str) -> Backup:
+        """The vaults of a region that a machine is to move to; their items are not read."""
+        await asyncio.gather(*(self._read_vaults(subscription) for subscription in subscriptions))
+        regional = tuple(vault for vault in self._vaults if vault.location == region)
+        return Backup((), regional, tuple(self._gaps), self._read_at)
+
     def backup(self, machine: Machine) -> Backup:
         """What the vaults say of a VM."""
         return Backup(
