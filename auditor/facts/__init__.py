@@ -42,6 +42,7 @@ from auditor.facts.guest import (
     WindowsSetup,
     Writer,
     identity_mismatch,
+    same_id,
 )
 from auditor.model import Machine
 
@@ -84,6 +85,7 @@ __all__ = [
     "Writer",
     "identity_mismatch",
     "known",
+    "same_id",
 ]
 
 OUTSIDE_AZURE = Unseen("not an Azure machine", expected=False)

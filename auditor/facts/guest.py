@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from auditor.facts.base import Mismatch, Unseen
 
@@ -187,7 +188,8 @@ class Guest:
 
     `clock` is the guest's own time when the probe ended; `firewall` holds the rules of the guest that drop
     or refuse traffic to the wire server; `firmware_id` is the id that the (virtual) board shows, which on
-    Azure is the VM's own; `installable` is None where the package manager offers no agent.
+    Azure is the VM's own; `installable` is None where the package manager offers no agent. `bits` is the
+    word size of the guest's programs, which may be half of the kernel's (`architecture`).
     """
 
     platform: str
@@ -199,6 +201,7 @@ class Guest:
     kernel: str | None = None
     hostname: str | None = None
     architecture: str | None = None
+    bits: int | None = None
     agent: GuestAgent | Unseen | None = None
     extensions_enabled: bool | Unseen | None = None
     auto_update: bool | Unseen | None = None
@@ -220,6 +223,22 @@ class Guest:
     installable: Package | Unseen | None = NOT_ASKED
     vss: Vss | Unseen | None = NOT_ASKED
     windows: WindowsSetup | Unseen | None = NOT_ASKED
+
+
+def same_id(firmware: str, vm_id: str) -> bool:
+    """Whether the board's id is the VM's; some boards show its first three groups in reverse byte order.
+
+    SMBIOS keeps these groups little-endian since 2.6; older boards and kernels print them as they lie there.
+    """
+    shown, wanted = firmware.strip().lower(), vm_id.strip().lower()
+    return shown in (wanted, _swapped(wanted))
+
+
+def _swapped(text: str) -> str:
+    try:
+        return str(UUID(bytes=UUID(text).bytes_le))
+    except ValueError:
+        return text
 
 
 def identity_mismatch(guest: Guest, vm_id: str | None) -> Mismatch | None:
