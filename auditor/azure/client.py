@@ -66,7 +66,7 @@ class Arm:
         return await self._json(call, self._base + call.url, options)
 
     async def post(self, call: Call, body: Mapping[str, Any]) -> str:
-        """Start an operation, once; the address to follow it by. Raises `SourceError` where it did not start."""
+        """Start an operation, once; returns the address to follow it by. Raises `SourceError`."""
         request = HttpRequest("POST", self._base + call.url, json=dict(body))
         response = await self.compute.send_request(request, lanes=call.lanes, proxy=self._proxy, lean=True)
         if response.status_code not in (200, 202):

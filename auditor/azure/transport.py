@@ -51,6 +51,7 @@ class LeanTransport(AioHttpTransport):  # type: ignore[misc]  # the SDK exports 
             request.method,
             request.url,
             headers=request.headers,
+            data=request.content,
             timeout=self._timeout,
             allow_redirects=False,
             proxy=proxy,

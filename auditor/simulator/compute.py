@@ -7,6 +7,7 @@ from auditor.simulator import throttle
 from auditor.simulator.replies import ArmError, Call, Reply, answer, not_found, paged
 from auditor.simulator.routes import Router
 from auditor.simulator.scenarios import Power
+from auditor.simulator.scripts import script_output
 from auditor.simulator.state import VmState
 from auditor.simulator.views import handler_entry, view_entry
 from auditor.simulator.vms import extension_document
@@ -133,10 +134,10 @@ class Compute:
         return Reply(202, headers=self._headers(call, state, self._world.start()))
 
     def run_command(self, call: Call) -> Reply:
-        """Run a script through the agent: nothing is run, the answer says how many lines there were."""
+        """Run a script through the agent: nothing is run, the tool's own probe is known."""
         state = self._running(call)
-        lines = call.body.get("script") or []
-        text = f"simulated: {len(lines)} script lines on {state.vm.name}"
+        lines = [str(line) for line in call.body.get("script") or []]
+        text = script_output(state.vm, str(call.body.get("commandId", "")), lines)
         result = {
             "code": "ProvisioningState/succeeded",
             "level": "Info",

@@ -15,10 +15,12 @@ import orjson
 import trustme
 from aiohttp import web
 
+from auditor.simulator import keyvault
 from auditor.simulator.compute import Compute
 from auditor.simulator.estate import Estate
 from auditor.simulator.faults import Fault, Faults
 from auditor.simulator.identity import Tokens, discovery, metadata
+from auditor.simulator.network import Network
 from auditor.simulator.protection import Protection
 from auditor.simulator.recovery import Recovery
 from auditor.simulator.replies import ArmError, Call, Reply, answer, denied, usual_error
@@ -48,6 +50,7 @@ class RunningServer:
         Compute(self.world).register(self._router)
         Recovery(self.world).register(self._router)
         Protection(self.world).register(self._router)
+        Network(self.world).register(self._router)
 
     def expire_tokens(self) -> None:
         """Make every token invalid that was given out so far."""
@@ -82,6 +85,11 @@ class RunningServer:
         elif path.lower().endswith("/.well-known/openid-configuration"):
             self.stats.requests["openid"] += 1
             proper = discovery(self.url, path.split("/")[1])
+        elif path.startswith(keyvault.PREFIX):
+            self.stats.requests["keyvault"] += 1
+            refused = self.tokens.check(request.headers.get("Authorization"), self.url, now)
+            secrets = self.options.secrets
+            proper = keyvault.secret(path, self.url, self.estate.tenant, secrets, refused)
         elif path.endswith("/oauth2/v2.0/token") and request.method == "POST":
             self.stats.requests["token"] += 1
             proper = self.tokens.grant(path.split("/")[1].lower(), _form(body), now)

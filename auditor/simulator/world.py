@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,8 @@ class Options:
     """How the server behaves.
 
     The first `lro_polls` polls of an operation answer "in progress", with `retry_after` (seconds);
-    `backup_seconds` is how long a backup takes, `token_seconds` how long a token is valid.
+    `backup_seconds` is how long a backup takes, `token_seconds` how long a token is valid. `addresses` are
+    private addresses by lower-cased VM id, where a machine is to be reached; `secrets` a key vault's.
     """
 
     latency_ms: float = 0
@@ -30,6 +31,8 @@ class Options:
     backup_seconds: float = 2.0
     token_seconds: float = 3600.0
     enforce_quotas: bool = True
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)
