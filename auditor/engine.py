@@ -71,7 +71,11 @@ class GuestPlane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Everything that one audit needs; `run()` does it."""
+    """Everything that one audit needs; `run()` does it.
+
+    `target` is the region that machines outside Azure are to move to, `target_backup` what is known of its
+    vaults.
+    """
 
     checks: Sequence[Check]
     rules: Rules
@@ -81,6 +85,8 @@ class Audit:
     scope: Mapping[str, tuple[str, ...]]
     workers: int = WORKERS
     progress: Progress | None = None
+    target: str = ""
+    target_backup: Backup | Unseen = OUTSIDE_AZURE
 
     @property
     def planes(self) -> frozenset[Plane]:
@@ -154,6 +160,7 @@ class Audit:
             backup=self._backup(machine),
             jobs=self._jobs(machine),
             guest=_identified(guest, model),
+            target="" if machine.in_azure else self.target,
         )
 
     async def _instance(self, machine: Machine) -> InstanceView | Unseen:
@@ -164,6 +171,8 @@ class Audit:
         return await _contained(machine, self.control.instance_view(machine))
 
     def _backup(self, machine: Machine) -> Backup | Unseen:
+        if self.target and not machine.in_azure:
+            return self.target_backup
         if self.control is None or not machine.in_azure:
             return _not_asked(machine)
         if Plane.BACKUP not in self.planes:

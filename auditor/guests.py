@@ -5,11 +5,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from auditor.credentials import Secrets
-from auditor.errors import HostError
+from auditor.errors import HostError, HostUnreachable
 from auditor.facts import Guest, InstanceView, Unseen
 from auditor.hosts import CommandResult, Script, Session
 from auditor.hosts.known_hosts import KnownHosts
@@ -25,6 +26,16 @@ Opener = Callable[[Connection], Session]
 """Makes a session that connects with its first `run`."""
 
 NO_CONNECTION = Unseen("no guest connection is configured for this machine", expected=False)
+LEFT_OUT = Unseen("the connections file leaves this guest out", expected=False)
+
+
+class _NoAnswer(Unseen):
+    """A guest at whose address nothing takes connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoWay(Unseen):
+    """No connection came about."""
 
 
 class RunCommand(Protocol):
@@ -71,15 +82,38 @@ class Guests:
         `view` is awaited only where Run Command is the way in, which rests on the agent.
         """
         connection = machine.connection
-        probe = self._probe_of(machine)
-        if connection is None or connection.transport == RUN_COMMAND:
-            if self._run_command is None or view is None or not machine.in_azure:
-                return NO_CONNECTION
-            return await self._run_command.probe(machine, probe, await view)
-        if connection.transport not in self._openers:
-            return Unseen(f"the transport {connection.transport!r} is not known")
+        if refusal := self._refusal(machine):
+            return refusal
+        if connection is None:
+            fallback = await self._through_azure(machine, view) if self._options.run_command else None
+            return fallback or (Unseen(machine.unreachable) if machine.unreachable else NO_CONNECTION)
+        if connection.transport == RUN_COMMAND:
+            return await self._through_azure(machine, view) or NO_CONNECTION
         async with self._slots:
-            return await self._ask(connection, probe)
+            answer = await self._ask(connection, self._probe_of(machine))
+        if isinstance(answer, _NoAnswer) and self._options.run_command:
+            return _better(answer, await self._through_azure(machine, view))
+        return answer
+
+    def _refusal(self, machine: Machine) -> Unseen | None:
+        """Why this guest is not asked at all, or None."""
+        if machine.left_out:
+            return LEFT_OUT
+        if machine.connection is None:
+            return None
+        if machine.unreachable:
+            return Unseen(machine.unreachable)
+        if machine.connection.transport not in {*self._openers, RUN_COMMAND}:
+            return Unseen(f"the transport {machine.connection.transport!r} is not known")
+        return None
+
+    async def _through_azure(
+        self, machine: Machine, view: Awaitable[InstanceView | Unseen] | None
+    ) -> Guest | Unseen | None:
+        """The guest as Run Command sees it; None where that is no way in."""
+        if self._run_command is None or view is None or not machine.in_azure:
+            return None
+        return await self._run_command.probe(machine, self._probe_of(machine), await view)
 
     def _probe_of(self, machine: Machine) -> Probe:
         winrm = machine.connection is not None and machine.connection.transport == WINRM
@@ -105,6 +139,10 @@ class Guests:
         try:
             answers = self._answers(session, probe)
             return probe.read(answers, datetime.now(UTC), transport)
+        except HostUnreachable as error:
+            return _NoAnswer(str(error))
+        except Unreachable as error:
+            return _NoWay(str(error))
         except HostError as error:
             return Unseen(str(error))
         finally:
@@ -140,6 +178,13 @@ class Guests:
                 "reading stopped there"
             )
         return result
+
+
+def _better(direct: Unseen, other: Guest | Unseen | None) -> Guest | Unseen:
+    """What the second way in saw, or why neither saw anything."""
+    if isinstance(other, Unseen):
+        return Unseen(f"{direct.reason}; {other.reason}")
+    return other or direct
 
 
 def _openers(options: GuestOptions, secrets: Secrets) -> dict[str, Opener]:

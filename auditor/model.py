@@ -87,7 +87,8 @@ class Machine:
     """One machine to audit.
 
     `id` is the lower-cased ARM resource id, or `host/<name>` for a machine from a hosts file.
-    `subscription` and `resource_group` are empty outside Azure.
+    `subscription` and `resource_group` are empty outside Azure. `unreachable` says why its guest cannot be
+    asked although somebody wanted it; `left_out` is for a guest that nobody wants asked.
     """
 
     id: str
@@ -99,6 +100,8 @@ class Machine:
     resource_group: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     connection: Connection | None = None
+    unreachable: str = ""
+    left_out: bool = False
 
     @property
     def in_azure(self) -> bool:

@@ -28,7 +28,8 @@ class GuestOptions:
 
     `known_hosts` of None means OpenSSH's files; under "accept-new" the first file is written to.
     `deadline` is the wall clock for one guest, whatever happens; a session that does not end then is
-    left behind after `grace`. `output_limit` is in bytes.
+    left behind after `grace`. `output_limit` is in bytes. `run_command` lets Run Command stand in for guests
+    without a connection, and for those whose port is closed.
     """
 
     user: str | None = None
@@ -45,6 +46,7 @@ class GuestOptions:
     grace: float = 5
     output_limit: int = 1_000_000
     concurrency: int = 64
+    run_command: bool = True
 
     @property
     def known_hosts_files(self) -> tuple[Path, ...]:
