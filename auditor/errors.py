@@ -15,7 +15,6 @@ AuditorError
 |   +-- Throttled              429 for longer than the run was allowed to wait
 |   +-- HostError              a guest could not be reached or asked
 |       +-- Unreachable            no connection at all: another way in may be tried
-|       +-- HostUnreachable        nothing listens where it should: another way in may be tried
 +-- FactUnavailable          raised by `known()`: the engine reports UNKNOWN with the reason
 """
 
@@ -74,10 +73,6 @@ class Throttled(SourceError):
 
 class HostError(SourceError):
     """A guest could not be reached, or did not answer within its deadline."""
-
-
-class HostUnreachable(HostError):
-    """No TCP connection to the guest came about: another way in may be tried."""
 
 
 class Unreachable(HostError):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from auditor.credentials import Secrets
-from auditor.errors import HostError, HostUnreachable
+from auditor.errors import HostError, Unreachable
 from auditor.facts import Guest, InstanceView, Unseen
 from auditor.hosts import CommandResult, Script, Session
 from auditor.hosts.known_hosts import KnownHosts
@@ -27,10 +27,6 @@ Opener = Callable[[Connection], Session]
 
 NO_CONNECTION = Unseen("no guest connection is configured for this machine", expected=False)
 LEFT_OUT = Unseen("the connections file leaves this guest out", expected=False)
-
-
-class _NoAnswer(Unseen):
-    """A guest at whose address nothing takes connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,7 @@ class Guests:
             return await self._through_azure(machine, view) or NO_CONNECTION
         async with self._slots:
             answer = await self._ask(connection, self._probe_of(machine))
-        if isinstance(answer, _NoAnswer) and self._options.run_command:
+        if isinstance(answer, _NoWay) and self._options.run_command:
             return _better(answer, await self._through_azure(machine, view))
         return answer
 
@@ -139,8 +135,6 @@ class Guests:
         try:
             answers = self._answers(session, probe)
             return probe.read(answers, datetime.now(UTC), transport)
-        except HostUnreachable as error:
-            return _NoAnswer(str(error))
         except Unreachable as error:
             return _NoWay(str(error))
         except HostError as error:
