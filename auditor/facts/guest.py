@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+from uuid import UUID
 
 from auditor.facts.base import Mismatch, Unseen
 
@@ -241,13 +242,41 @@ def _swapped(text: str) -> str:
         return text
 
 
+def same_id(one: str, other: str) -> bool:
+    """Whether two ids are one, as they stand or with the bytes of their first three groups swapped.
+
+    Virtual boards show the VM's id in either order of bytes, as the version of their tables says.
+    """
+    first, second = _uuid(one), _uuid(other)
+    if first is None or second is None:
+        return one.strip().lower() == other.strip().lower()
+    return second.bytes in (first.bytes, first.bytes_le)
+
+
 def identity_mismatch(guest: Guest, vm_id: str | None) -> Mismatch | None:
-    """Why this guest cannot be the VM with that id, or None; an id not seen proves nothing."""
-    shown = guest.vm_id
-    if not isinstance(shown, str) or vm_id is None or shown.lower() == vm_id.lower():
+    """Why this guest cannot be the VM with that id, or None; an id not seen proves nothing.
+
+    The metadata service is asked first; where it was not seen, the board's id counts, if it is one.
+    """
+    shown = guest.vm_id if isinstance(guest.vm_id, str) else _board_id(guest)
+    if shown is None or vm_id is None or same_id(shown, vm_id):
         return None
     return Mismatch(
         f"identity mismatch: the guest says it is VM {shown}, Azure says {vm_id}; nothing it said is used",
         shown=shown,
         wanted=vm_id,
     )
+
+
+def _board_id(guest: Guest) -> str | None:
+    """The id on the board; boards without one show zeros, ones or words."""
+    shown = guest.firmware_id
+    found = _uuid(shown) if isinstance(shown, str) else None
+    return str(shown) if found and found.int not in (0, 2**128 - 1) else None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None
