@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
-from uuid import UUID
 
 from auditor.facts.base import Mismatch, Unseen
 
@@ -240,17 +239,6 @@ def _swapped(text: str) -> str:
         return str(UUID(bytes=UUID(text).bytes_le))
     except ValueError:
         return text
-
-
-def same_id(one: str, other: str) -> bool:
-    """Whether two ids are one, as they stand or with the bytes of their first three groups swapped.
-
-    Virtual boards show the VM's id in either order of bytes, as the version of their tables says.
-    """
-    first, second = _uuid(one), _uuid(other)
-    if first is None or second is None:
-        return one.strip().lower() == other.strip().lower()
-    return second.bytes in (first.bytes, first.bytes_le)
 
 
 def identity_mismatch(guest: Guest, vm_id: str | None) -> Mismatch | None:
