@@ -4,12 +4,20 @@ A `Secret` does not print, compare or pickle itself; `hide` takes every secret t
 a text, for the log and for messages of libraries.
 """
 
+import getpass
+import json
 import os
+import signal
 import stat
+import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from auditor.errors import SecretError
 
@@ -33,7 +41,7 @@ class Secret:
         self._value = value
         if len(value) >= SHORTEST:
             with _lock:
-                _resolved.add(value)
+                _resolved.update(_spellings(value))
 
     def reveal(self) -> str:
         """The secret itself: for the library that signs in, and nobody else."""
@@ -47,12 +55,16 @@ class Secret:
 
 
 def hide(text: str) -> str:
-    """The text without any secret that this process has resolved."""
+    """The text without any secret that was resolved, also as Python, JSON, XML or a URL spell it."""
     with _lock:
         found = [secret for secret in _resolved if secret in text]
     for secret in sorted(found, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def _spellings(value: str) -> set[str]:
+    return {value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe=""), escape(value)}
 
 
 def check_reference(reference: str) -> str:
@@ -67,14 +79,23 @@ def check_reference(reference: str) -> str:
 
 
 class Secrets:
-    """Resolves references, each once; safe to use from many threads."""
+    """Resolves references, each once; safe to use from many threads.
+
+    `sources` are kinds of references and what fetches them, besides those of this module; `environment` is
+    the process's where none is given.
+    """
 
     def __init__(
         self, sources: Mapping[str, Source] | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
         self._environment = os.environ if environment is None else environment
-        self._sources: dict[str, Source] = {"env": self._from_environment, "file": _from_file}
-        self._sources |= sources or {}
+        self._sources: dict[str, Source] = {
+            "env": self._from_environment,
+            "file": _from_file,
+            "prompt": ask,
+            "keyring": _from_keyring,
+            **(sources or {}),
+        }
         self._lock = threading.Lock()
         self._known: dict[str, Secret | SecretError] = {}
 
@@ -88,13 +109,15 @@ class Secrets:
             raise found
         return found
 
-    def resolve_all(self, references: Iterable[str]) -> None:
-        """Resolve ahead of the run, so that prompts come before anything is shown; failures wait."""
+    def resolve_all(self, references: Iterable[str]) -> dict[str, SecretError]:
+        """Resolve ahead of the run, so that prompts come before anything is shown; returns what failed."""
+        failures: dict[str, SecretError] = {}
         for reference in dict.fromkeys(references):
             try:
                 self.resolve(reference)
-            except SecretError:
-                continue
+            except SecretError as error:
+                failures[reference] = error
+        return failures
 
     def _fetch(self, reference: str) -> Secret | SecretError:
         try:
@@ -124,4 +147,62 @@ def _from_file(name: str) -> str:
         raise SecretError(f"the secret file {path} cannot be read ({type(error).__name__})") from None
     if not value:
         raise SecretError(f"the secret file {path} is empty")
+    return value
+
+
+def ask(name: str) -> str:
+    """A secret from whoever sits at the terminal, unseen; raises `SecretError` where nobody does."""
+    try:
+        value = _typed(f"Secret {name!r}: ")
+    except (EOFError, UnicodeDecodeError):
+        value = ""
+    except (getpass.GetPassWarning, OSError):
+        raise SecretError(
+            f"there is no terminal to ask for the secret {name!r} on; "
+            "give it as env:NAME, file:PATH, keyring:SERVICE/USER or keyvault:VAULT/SECRET"
+        ) from None
+    if not value:
+        raise SecretError(f"nothing was entered for the secret {name!r}")
+    return value
+
+
+def _typed(prompt: str) -> str:
+    if os.name != "posix" and not sys.stdin.isatty():
+        raise OSError("no terminal")
+    with _interruptible(), warnings.catch_warnings():
+        # getpass would go on with an echo, or with whatever standard input holds
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        return getpass.getpass(prompt)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interrupt at the prompt ends the program, where an event loop would only take a note of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+def _from_keyring(name: str) -> str:
+    service, slash, user = name.rpartition("/")
+    if not slash or not service or not user:
+        raise SecretError(f"keyring:{name} names no entry; write keyring:SERVICE/USER")
+    try:
+        import keyring  # noqa: PLC0415 - an extra
+        from keyring.errors import KeyringError  # noqa: PLC0415
+    except ImportError:
+        raise SecretError("reading a keyring needs: pip install 'fleet-auditor[keyring]'") from None
+    try:
+        value = keyring.get_password(service, user)
+    except (KeyringError, OSError) as error:
+        raise SecretError(f"the keyring cannot be asked for {name} ({type(error).__name__})") from None
+    if not value:
+        raise SecretError(
+            f"the keyring holds nothing for {name}; store it with: keyring set {service} {user}"
+        )
     return value

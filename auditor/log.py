@@ -7,23 +7,27 @@ from pathlib import Path
 
 import orjson
 
+from auditor.credentials import hide
 from auditor.errors import SettingsError
 from auditor.text import visible
 
 # Loggers of libraries that print request headers, and with them tokens, at debug level.
-_NEVER_DEBUG = ("azure", "msal", "urllib3", "asyncio", "paramiko", "asyncssh", "aiohttp")
+_NEVER_DEBUG = (
+    *("azure", "msal", "urllib3", "asyncio", "paramiko", "asyncssh", "aiohttp"),
+    *("winrm", "requests", "requests_ntlm", "requests_kerberos", "spnego", "gssapi", "keyring"),
+)
 
 
 class Lines(logging.Formatter):
-    """Readable lines; what acts on a terminal in the data is spelled out."""
+    """Readable lines without secrets; what acts on a terminal in the data is spelled out."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record, with the exception's text below it."""
-        return visible(super().format(record), keep="\n")
+        return visible(hide(super().format(record)), keep="\n")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per record: time, level, logger, message, and the exception's text."""
+    """One JSON object per record: time, level, logger, message, and the exception's text, without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -31,11 +35,15 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage().encode("utf-8", "replace").decode(),
+            "message": _storable(record.getMessage()),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = _storable(self.formatException(record.exc_info))
         return orjson.dumps(entry).decode()
+
+
+def _storable(text: str) -> str:
+    return hide(text).encode("utf-8", "replace").decode()
 
 
 class LogFile(logging.FileHandler):

@@ -1,5 +1,6 @@
 """Logging: what comes from machines does not act on the terminal, and a full disk does not end a run."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor import log
+from auditor.credentials import Secret
 
 FULL = Path("/dev/full")
 
@@ -40,3 +42,19 @@ def test_a_log_file_on_a_full_disk_is_named_once(capsys: pytest.CaptureFixture[s
     with suppress(OSError):
         logging.getLogger().handlers[-1].close()
     assert capsys.readouterr().err == "the log file is not complete: [Errno 28] No space left on device\n"
+
+
+def test_no_secret_reaches_the_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    Secret('canary-"in"-the-log')
+    file = tmp_path / "log.jsonl"
+    log.configure(verbose=1, quiet=False, log_file=file)
+    try:
+        raise ValueError('refused: canary-"in"-the-log')
+    except ValueError:
+        logging.getLogger("auditor").exception("password %r", 'canary-"in"-the-log')
+    logging.getLogger().handlers[-1].close()
+    said, kept = capsys.readouterr().err, file.read_text()
+    assert "canary" not in said + kept
+    assert "password '***'" in said
+    assert "ValueError: refused: ***" in said
+    assert json.loads(kept)["exception"].endswith("ValueError: refused: ***")
