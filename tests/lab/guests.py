@@ -1,0 +1,131 @@
+"""One guest: an overlay over a base, a network namespace, a cgroup, and systemd as first process."""
+
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from tests.lab.bases import Base
+from tests.lab.cgroups import Cgroup
+from tests.lab.network import OPERATOR, Network, address
+from tests.lab.system import run
+
+BOOT = 60
+NSPAWN = (
+    *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"),
+    *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
+)
+JOIN = 'for folder in $1; do echo 0 > "$folder/cgroup.procs" || exit 1; done; shift; exec "$@"'
+
+
+@dataclass
+class Guest:
+    """A running machine; `number` is its place in the lab's network."""
+
+    name: str
+    base: Base
+    number: int
+    folder: Path
+    network: Network
+    cgroup: Cgroup
+    disk: str = "4g"
+    vm_id: UUID = field(default_factory=uuid4)
+    host_key: str = ""
+    leader: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where its sshd listens."""
+        return address(self.number)
+
+    @property
+    def root(self) -> Path:
+        """Its file system as this machine sees it."""
+        return self.folder / "root"
+
+    def start(self, authorized_key: str, authority: str) -> None:
+        """Boot it; `authorized_key` lets every user in, `authority` is a certificate that it trusts."""
+        self._mount()
+        self._settle_in(authorized_key, authority)
+        self.network.attach(self.number)
+        self.cgroup.create()
+        folders = " ".join(str(folder) for folder in self.cgroup.folders)
+        namespace = self.network.guest(self.number)
+        with (self.folder / "console").open("wb") as console:
+            self.process = subprocess.Popen(
+                [
+                    *("sh", "-c", JOIN, "sh", folders),
+                    *(*NSPAWN, f"--machine={self.name}", f"--network-namespace-path={namespace}"),
+                    *("-D", str(self.root)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        self._wait()
+
+    def sh(self, script: str, timeout: float = 60) -> str:
+        """What a script prints that runs in the guest as root, past its sshd."""
+        inside = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "--")
+        return run(*inside, "/bin/sh", "-ec", script, timeout=timeout)
+
+    def _mount(self) -> None:
+        layers = self.folder / "layers"
+        for path in (self.root, layers):
+            path.mkdir(parents=True)
+        run("mount", "-t", "tmpfs", "-o", f"size={self.disk},mode=755", "lab", layers)
+        upper, work = layers / "upper", layers / "work"
+        for path in (upper, work):
+            path.mkdir()
+        options = f"lowerdir={self.base.root},upperdir={upper},workdir={work}"
+        run("mount", "-t", "overlay", "-o", options, "lab", self.root)
+
+    def _settle_in(self, authorized_key: str, authority: str) -> None:
+        etc = self.root / "etc"
+        (etc / "hostname").write_text(f"{self.name}\n")
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{OPERATOR} packages.lab\n")
+        (etc / "resolv.conf").write_text(f"nameserver {OPERATOR}\noptions timeout:2 attempts:1\n")
+        source = f"deb [trusted=yes] http://packages.lab/{self.base.suite} ./\n"
+        (etc / "apt" / "sources.list").write_text(source)
+        with (etc / "ssl" / "certs" / "ca-certificates.crt").open("a") as file:
+            file.write(authority)
+        key = etc / "ssh" / "ssh_host_ed25519_key"
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+        self.host_key = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+        keys = etc / "ssh" / "authorized_keys"
+        keys.write_text(authorized_key)
+        (etc / "ssh" / "sshd_config.d" / "lab.conf").write_text(
+            "AuthorizedKeysFile /etc/ssh/authorized_keys\nUseDNS no\n"
+        )
+
+    def _wait(self) -> None:
+        """Until systemd has started everything, and so lets users log in."""
+        end = time.monotonic() + BOOT
+        while not self._up():
+            assert self.process is not None
+            alive = self.process.poll() is None and time.monotonic() < end
+            assert alive, f"{self.name} does not boot: {(self.folder / 'console').read_text()[-2000:]}"
+            time.sleep(0.05)
+
+    def _up(self) -> bool:
+        self.leader = self.leader or self._find_leader()
+        if not self.leader:
+            return False
+        try:
+            state = self.sh("systemctl is-system-running --wait 2>/dev/null || true", BOOT)
+        except AssertionError:
+            return False
+        return state.strip() in {"running", "degraded"}
+
+    def _find_leader(self) -> int:
+        """The first process of the guest as this machine numbers it; 0 while there is none."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for child in children.read_text().split() if children.exists() else ():
+            status = Path(f"/proc/{child}/status").read_text()
+            if "\nNSpid:\t" in status and status.split("\nNSpid:\t")[1].split("\n")[0].split()[1:] == ["1"]:
+                return int(child)
+        return 0
