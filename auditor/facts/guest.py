@@ -169,7 +169,8 @@ class WindowsSetup:
     """What agent and backup extension want of Windows.
 
     `dotnet` is the Release number of .NET 4 (378389 is 4.5), None where it is not installed;
-    `pending_reboot` names the registry marks; `certificate` is the newest TenantEncryptionCert.
+    `pending_reboot` names the registry marks; `certificate` is the newest TenantEncryptionCert;
+    `strong_crypto` is SchUseStrongCrypto of .NET 4, None where it is not set.
     """
 
     dotnet: int | Unseen | None = None
@@ -177,6 +178,7 @@ class WindowsSetup:
     services: tuple[Service, ...] | Unseen = ()
     pending_reboot: tuple[str, ...] | Unseen = ()
     certificate: Certificate | Unseen | None = None
+    strong_crypto: bool | Unseen | None = None
 
 
 NOT_ASKED = Unseen("the probe did not ask for it")
