@@ -5,17 +5,17 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from auditor.credentials import Secrets
 from auditor.errors import HostError, Unreachable
-from auditor.facts import Guest, InstanceView, Unseen
+from auditor.facts import NOT_ASKED, Guest, InstanceView, Unseen
 from auditor.hosts import CommandResult, Script, Session
 from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import GuestOptions
-from auditor.hosts.ssh import Credentials, SshHost
+from auditor.hosts.ssh import Credentials, Network, SshConfig, SshHost
 from auditor.model import RUN_COMMAND, SSH, WINRM, Connection, Machine, Platform
 from auditor.probe import Answer, Probe, linux_probe, windows_probe
 from auditor.rules import Endpoint
@@ -134,7 +134,7 @@ class Guests:
     def _probe(self, session: Session, probe: Probe, transport: str) -> Guest | Unseen:
         try:
             answers = self._answers(session, probe)
-            return probe.read(answers, datetime.now(UTC), transport)
+            return _explained(probe.read(answers, datetime.now(UTC), transport), answers)
         except Unreachable as error:
             return _NoWay(str(error))
         except HostError as error:
@@ -178,14 +178,28 @@ def _better(direct: Unseen, other: Guest | Unseen | None) -> Guest | Unseen:
     """What the second way in saw, or why neither saw anything."""
     if isinstance(other, Unseen):
         return Unseen(f"{direct.reason}; {other.reason}")
-    return other or direct
+    return other or Unseen(direct.reason)
+
+
+def _explained(guest: Guest, answers: Iterable[Answer]) -> Guest:
+    """The guest with the reason why it was not asked as root behind every fact that was not seen."""
+    notes = {answer.note: None for answer in answers if isinstance(answer, CommandResult) and answer.note}
+    if guest.privileged or not notes:
+        return guest
+    changes: dict[str, Any] = {}
+    for field in fields(guest):
+        fact = getattr(guest, field.name)
+        if isinstance(fact, Unseen) and fact is not NOT_ASKED:
+            changes[field.name] = replace(fact, reason=f"{fact.reason} ({'; '.join(notes)})")
+    return replace(guest, **changes)
 
 
 def _openers(options: GuestOptions, secrets: Secrets) -> dict[str, Opener]:
     known_hosts = KnownHosts(options.known_hosts_files)
     credentials = Credentials(options, secrets)
+    network = Network(SshConfig(options.ssh_config_files))
     return {
-        SSH: lambda connection: SshHost(connection, options, known_hosts, credentials),
+        SSH: lambda connection: SshHost(connection, options, known_hosts, credentials, network),
         WINRM: _winrm(options, secrets),
     }
 

@@ -36,13 +36,15 @@ class CommandResult:
     """What a script left behind.
 
     `exit_status` is None when the connection ended before the guest told it; `truncated` is true when
-    the output was longer than the transport was ready to hold, and reading stopped there.
+    the output was longer than the transport was ready to hold, and reading stopped there. `note` is what the
+    transport could not do for the script: why it did not run as root although a password for sudo is named.
     """
 
     exit_status: int | None
     stdout: bytes
     stderr: bytes = b""
     truncated: bool = False
+    note: str = ""
 
 
 class Host(Protocol):

@@ -49,9 +49,19 @@ class KnownHosts:
         self._plain: dict[str, list[HostKey]] = {}
         self._others: list[_Line] = []
         self._revoked: set[bytes] = set()
+        self._variants: dict[tuple[Path, ...], KnownHosts] = {}
         for path in self._files:
             for line in _lines(path):
                 self._take(line)
+
+    def of(self, files: tuple[Path, ...] | None) -> "KnownHosts":
+        """What a host's own files say, each read once; None means these files here."""
+        if files is None:
+            return self
+        with self._lock:
+            if files not in self._variants:
+                self._variants[files] = KnownHosts(files)
+            return self._variants[files]
 
     def keys(self, address: str, port: int) -> tuple[HostKey, ...]:
         """Every key that the files name for a host, in the order of the files."""

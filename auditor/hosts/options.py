@@ -6,11 +6,17 @@ from pathlib import Path
 STRICT = "strict"
 ACCEPT_NEW = "accept-new"
 HOST_KEY_POLICIES = (STRICT, ACCEPT_NEW)
+NO_SSH_CONFIG = Path("none")
 
 
 def default_known_hosts() -> tuple[Path, ...]:
     """The files that OpenSSH reads: the user's, then the machine's."""
     return (*user_files("known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+
+
+def default_ssh_config() -> tuple[Path, ...]:
+    """The configuration that OpenSSH's client reads: the user's, then the machine's."""
+    return (*user_files("config"), Path("/etc/ssh/ssh_config"))
 
 
 def user_files(*names: str) -> tuple[Path, ...]:
@@ -29,7 +35,8 @@ class GuestOptions:
     `known_hosts` of None means OpenSSH's files; under "accept-new" the first file is written to.
     `deadline` is the wall clock for one guest, whatever happens; a session that does not end then is
     left behind after `grace`. `output_limit` is in bytes. `run_command` lets Run Command stand in for guests
-    without a connection, and for those whose port is closed.
+    without a connection, and for those whose port is closed. `ssh_config` of None means OpenSSH's files,
+    `NO_SSH_CONFIG` none at all.
     """
 
     user: str | None = None
@@ -47,8 +54,16 @@ class GuestOptions:
     output_limit: int = 1_000_000
     concurrency: int = 64
     run_command: bool = True
+    ssh_config: Path | None = None
 
     @property
     def known_hosts_files(self) -> tuple[Path, ...]:
         """The files to read, in order."""
         return default_known_hosts() if self.known_hosts is None else self.known_hosts
+
+    @property
+    def ssh_config_files(self) -> tuple[Path, ...]:
+        """The client configuration to read, in order."""
+        if self.ssh_config is None:
+            return default_ssh_config()
+        return () if self.ssh_config == NO_SSH_CONFIG else (self.ssh_config,)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.hosts.options import GuestOptions
+from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
 from auditor.model import Connection, Machine, Platform
 from tests.conftest import require_lane
 
@@ -75,7 +75,13 @@ class Sshd:
 
     def options(self, **changes: object) -> GuestOptions:
         """Options that know this host, with short limits."""
-        usual = {"known_hosts": (self.known_hosts,), "agent": False, "deadline": 20, "command_timeout": 15}
+        usual = {
+            "known_hosts": (self.known_hosts,),
+            "agent": False,
+            "ssh_config": NO_SSH_CONFIG,
+            "deadline": 20,
+            "command_timeout": 15,
+        }
         return GuestOptions(**{**usual, **changes})  # type: ignore[arg-type]
 
     def stop(self) -> None:

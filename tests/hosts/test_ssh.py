@@ -23,7 +23,7 @@ from auditor.facts import Guest, Unseen
 from auditor.guests import Guests
 from auditor.hosts import CommandResult, Script
 from auditor.hosts.known_hosts import KnownHosts
-from auditor.hosts.options import GuestOptions
+from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
 from auditor.hosts.ssh import Credentials, SshHost
 from auditor.model import Connection
 from tests.hosts.conftest import Sshd, free_port, machine, make_key
@@ -174,7 +174,7 @@ def encrypted(path: Path) -> None:
         (lambda path: path.unlink(), "does not exist"),
         (lambda path: path.write_bytes(b"\xff\x00not a key"), "holds no usable private key"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot be read: Is a directory"),
-        (encrypted, "is encrypted; load it into the ssh-agent"),
+        (encrypted, "is encrypted; name its passphrase, or load it into the ssh-agent"),
     ],
     ids=["absent", "garbage", "folder", "encrypted"],
 )
@@ -318,7 +318,12 @@ def test_a_port_that_is_no_ssh(
     tmp_path: Path, words: bytes, manner: dict[str, bool], said: str, within: float
 ) -> None:
     options = GuestOptions(
-        known_hosts=(tmp_path / "none",), banner_timeout=0.5, auth_timeout=2, deadline=8, agent=False
+        known_hosts=(tmp_path / "none",),
+        banner_timeout=0.5,
+        auth_timeout=2,
+        deadline=8,
+        agent=False,
+        ssh_config=NO_SSH_CONFIG,
     )
     with saying(words, **manner) as port:
         assert said in reason(Connection("127.0.0.1", port, "nobody", "none"), options, within)

@@ -1,0 +1,226 @@
+"""OpenSSH's client configuration, read as OpenSSH reads it, without running anything.
+
+paramiko's reader knows no Include, looks names up in the DNS without a limit, and runs `Match exec` in a
+shell with the host's name in it; this one does none of that. Blocks with a criterion that would have to run
+something, or that is not known, do not apply. Source of the rules: ssh_config(5) of OpenSSH 9.2.
+"""
+
+import getpass
+import glob
+import logging
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auditor.errors import HostError
+
+logger = logging.getLogger(__name__)
+
+DEPTH = 16
+COLLECTED = "identityfile"
+_LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*\Z")
+_WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
+_ARGUMENTS = {"host", "originalhost", "user", "localuser"}
+_FLAGS = {"all", "canonical", "final"}
+
+Settings = dict[str, list[str]]
+"""Keyword in lower case to the words of its first line; of `COLLECTED` to the first words of every line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Criterion:
+    kind: str
+    patterns: tuple[str, ...] = ()
+    negated: bool = False
+
+
+@dataclass(slots=True)
+class _Block:
+    criteria: tuple[_Criterion, ...]
+    settings: list[tuple[str, list[str]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What criteria are held against."""
+
+    alias: str
+    host: str
+    user: str | None
+    final: bool
+
+
+class SshConfig:
+    """Configuration files, read with the first question; safe to use from many threads."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._files = tuple(files)
+        self._lock = threading.Lock()
+        self._blocks: list[_Block] | None = None
+
+    def settings(self, alias: str, user: str | None = None) -> Settings:
+        """What the files say for a host as it was named; raises `HostError` for a file not to be used.
+
+        `user` is the one that was asked for, if any: it decides `Match user`.
+        """
+        with self._lock:
+            if self._blocks is None:
+                self._blocks = [block for path in self._files for block in _Reader(path).blocks()]
+            blocks = self._blocks
+        found: Settings = {}
+        for final in (False, True):
+            for block in blocks:
+                if _applies(block.criteria, _view(alias, user, found, final)):
+                    _take(block, found)
+            if not any(criterion.kind == "final" for block in blocks for criterion in block.criteria):
+                break
+        return found
+
+
+def _view(alias: str, user: str | None, found: Settings, final: bool) -> _View:
+    named = found.get("hostname", [alias])[0].replace("%h", alias)
+    return _View(alias, named, user or found.get("user", [None])[0], final)
+
+
+def _take(block: _Block, found: Settings) -> None:
+    for keyword, words in block.settings:
+        if keyword == COLLECTED:
+            known = found.setdefault(keyword, [])
+            known += [word for word in words[:1] if word not in known]
+        else:
+            found.setdefault(keyword, words)
+
+
+def local_user() -> str:
+    """Who runs this program; raises `HostError` where the system does not say."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as error:
+        raise HostError("no user is named for this host, and whoever runs the audit has no name") from error
+
+
+# ---- files ----------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """One top-level file with everything that it includes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = path.parent
+
+    def blocks(self) -> Iterator[_Block]:
+        """The blocks in order; raises `HostError` for a file that others may write to, or nonsense."""
+        return self._file(self._path, (), 0)
+
+    def _file(self, path: Path, outer: tuple[_Criterion, ...], depth: int) -> Iterator[_Block]:
+        if depth > DEPTH:
+            raise HostError(f"{self._path} includes files too deep ({path})")
+        block = _Block(outer)
+        for number, line in enumerate(_text(path).splitlines(), 1):
+            keyword, value = _split(line, f"{path}, line {number}")
+            if keyword in ("host", "match"):
+                yield block
+                block = _Block(outer + _criteria(keyword, value, f"{path}, line {number}"))
+            elif keyword == "include":
+                yield block
+                for word in _words(value):
+                    for found in self._included(word):
+                        yield from self._file(found, block.criteria, depth + 1)
+                block = _Block(block.criteria)
+            elif keyword:
+                block.settings.append((keyword, [value] if keyword == "proxycommand" else _words(value)))
+        yield block
+
+    def _included(self, word: str) -> list[Path]:
+        pattern = Path(os.path.expanduser(word))
+        return [Path(name) for name in sorted(glob.glob(str(self._folder / pattern)))]
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            status = os.fstat(file.fileno())
+            if os.name == "posix" and (
+                status.st_uid not in (0, os.getuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            ):
+                raise HostError(f"{path} is not used: others may write to it")
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _split(line: str, place: str) -> tuple[str, str]:
+    if not line.strip() or line.lstrip().startswith("#"):
+        return "", ""
+    match = _LINE.match(line)
+    if match is None or not match[2]:
+        raise HostError(f"{place} is no setting of ssh_config")
+    return match[1].lower(), match[2]
+
+
+def _words(value: str) -> list[str]:
+    words = []
+    for match in _WORD.finditer(value):
+        if match[0].startswith("#"):
+            break
+        words.append(match[2] if match[1] is None else match[1])
+    return words
+
+
+# ---- criteria -------------------------------------------------------------------------------------
+
+
+def _criteria(keyword: str, value: str, place: str) -> tuple[_Criterion, ...]:
+    words = _words(value)
+    if keyword == "host":
+        return (_Criterion("originalhost", tuple(words)),)
+    found = []
+    while words:
+        word = words.pop(0).lower()
+        kind, negated = word.removeprefix("!"), word.startswith("!")
+        if kind in _FLAGS:
+            found.append(_Criterion(kind, (), negated))
+        elif kind in _ARGUMENTS and words:
+            found.append(_Criterion(kind, tuple(words.pop(0).split(",")), negated))
+        else:
+            logger.warning("%s: a block with 'Match %s' is left out, it is not evaluated here", place, kind)
+            return (_Criterion("never"),)
+    return tuple(found) or (_Criterion("never"),)
+
+
+def _applies(criteria: Iterable[_Criterion], view: _View) -> bool:
+    return all(_holds(criterion, view) for criterion in criteria)
+
+
+def _holds(criterion: _Criterion, view: _View) -> bool:
+    if criterion.kind == "never":
+        return False
+    if criterion.kind == "all":
+        return not criterion.negated
+    if criterion.kind in ("final", "canonical"):
+        return view.final is not criterion.negated
+    subject = {"host": view.host, "originalhost": view.alias, "user": view.user}
+    return matches(subject.get(criterion.kind) or local_user(), criterion.patterns) is not criterion.negated
+
+
+def matches(text: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern with `*` and `?` fits, and none that begins with `!` does."""
+    found = False
+    for pattern in patterns:
+        if _glob(pattern.removeprefix("!")).fullmatch(text):
+            if pattern.startswith("!"):
+                return False
+            found = True
+    return found
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    escaped = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(escaped, re.DOTALL)
