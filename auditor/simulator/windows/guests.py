@@ -1,0 +1,80 @@
+"""Windows guests over WinRM in this process, with the files that a client needs to reach them."""
+
+import json
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from auditor.simulator.estate import Truth
+from auditor.simulator.windows.catalogue import WINDOWS_GUESTS, WindowsGuestState
+from auditor.simulator.windows.executor import WindowsGuest
+from auditor.simulator.wsman import WinRmServer
+
+USER = "SIM\\auditor"
+_PASSWORD = "simulated-guests-only"
+OUTSIDE_AZURE = tuple(guest for guest in WINDOWS_GUESTS if guest.azure_vm_id is None)
+
+
+class WinRmGuests:
+    """The guests behind HTTPS and NTLM, each at a port of its own on 127.0.0.1.
+
+    `hosts_file` is an inventory; authority and password stand in files beside it. `refused` tells what no
+    guest knew.
+    """
+
+    def __init__(self, guests: tuple[WindowsGuestState, ...] = OUTSIDE_AZURE) -> None:
+        self._guests = guests
+        self._executors = {guest.name: WindowsGuest(guest.state) for guest in guests}
+        self._stack = ExitStack()
+        self._folder = tempfile.TemporaryDirectory(prefix="auditor-windows-")
+        self.folder = Path(self._folder.name)
+        self.hosts_file = self.folder / "windows.yaml"
+        self.servers: dict[str, WinRmServer] = {}
+
+    @property
+    def refused(self) -> list[str]:
+        """Every command that no guest recognised."""
+        return [command for executor in self._executors.values() for command in executor.refused]
+
+    def truth(self) -> dict[str, Truth]:
+        """The truth per guest, by its machine id."""
+        return {
+            f"host/{guest.name}": Truth(guest.name, guest.verdict, dict(guest.findings))
+            for guest in self._guests
+        }
+
+    def __enter__(self) -> Self:
+        password = self.folder / "password"
+        descriptor = os.open(password, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(_PASSWORD)
+        hosts = []
+        for name, executor in self._executors.items():
+            server = WinRmServer(executor, accounts={USER: _PASSWORD})
+            self.servers[name] = self._stack.enter_context(server)
+            hosts.append(_host(name, server, password))
+        self.hosts_file.write_text(json.dumps({"hosts": hosts}, indent=2), encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        self._folder.cleanup()
+
+
+def _host(name: str, server: WinRmServer, password: Path) -> dict[str, Any]:
+    return {
+        "name": name,
+        "platform": "windows",
+        "transport": "winrm",
+        "address": server.address,
+        "port": server.port,
+        "user": USER,
+        "password": f"file:{password}",
+        "ca": str(server.ca_file),
+        "tags": {"simulated": "yes"},
+    }
