@@ -1,10 +1,11 @@
 """Is the VM agent there, and does it report?"""
 
-from auditor.facts import Facts, GuestAgent, Unseen
+from auditor.facts import Facts, Guest, GuestAgent, Unseen, known
 from auditor.model import Evidence, Outcome, Plane, Platform
 from auditor.plugin import Explanation, check, failed, passed, skipped, unknown, warned
 from auditor.rules import Rules
-from checks.agent_report import AgentReport, Heartbeat, agent_report, needs_no_agent
+from checks.agent_report import AgentReport, Heartbeat, agent_report, may_run, needs_no_agent, own_version
+from checks.asked import platform_of
 from checks.evidence import clip, span
 
 INSTALL = {
@@ -16,10 +17,7 @@ INSTALL = {
 RESTART = "Restart the agent's service in the guest; if it stays silent, check the wire server and reinstall."
 REINSTALL = "Reinstall the agent's package over itself; do not purge it, its state is needed."
 ENABLE = "Start the agent's service; unmask and enable it first if it is masked or disabled."
-RUNNING = frozenset({"active", "reloading", "running"})
-STARTS_AT_BOOT = frozenset(
-    {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "automatic", "auto"}
-)
+NOT_HEARD = skipped("only Azure hears heartbeats, and it does not know this machine; see agent-service")
 PLANES = (Plane.INVENTORY, Plane.INSTANCE_VIEW, Plane.BACKUP, Plane.GUEST)
 
 
@@ -34,7 +32,8 @@ PLANES = (Plane.INVENTORY, Plane.INSTANCE_VIEW, Plane.BACKUP, Plane.GUEST)
         evidence="The guest's own package and binary, and the agent version in the VM's instance view; the "
         "fresher of the two decides. The flag provisionVMAgent is only a wish made at creation and counts "
         "for nothing. A VM that is off keeps no word on now, and a version called Unknown means that no "
-        "agent has spoken yet, which is not proof that none is installed: both are unknown.",
+        "agent has spoken yet, which is not proof that none is installed: both are unknown. On a machine "
+        "outside Azure a missing agent warns only: it can come with the move.",
         repair="Install the agent: the MSI on Windows, the distribution's own package on Linux.",
         sources=(
             "Microsoft Learn: Azure Virtual Machine Agent overview (Windows, Linux)",
@@ -56,15 +55,25 @@ def vm_agent_installed(facts: Facts, rules: Rules) -> Outcome:
 
 
 def _installed_in_guest(facts: Facts, report: AgentReport) -> Outcome:
-    agent, rows = report.agent, report.evidence
+    guest, agent, rows = known(report.guest), report.agent, report.evidence
     if not isinstance(agent, GuestAgent):
-        return failed("no VM agent in the guest", *rows, remediation=INSTALL[facts.machine.platform])
-    version = agent.goal_state_version or agent.daemon_version
+        return _not_installed(facts, guest, *rows)
+    version = own_version(guest, agent)
     if version is None and agent.path is None:
         return failed("the agent's package is there, its program is not", *rows, remediation=REINSTALL)
     if version is None and agent.problem:
         return warned("the agent is there and does not start", *rows, remediation=REINSTALL)
     return passed(f"agent {clip(version or 'of unknown version', 60)} is in the guest", *rows)
+
+
+def _not_installed(facts: Facts, guest: Guest, *rows: Evidence) -> Outcome:
+    """A failure in Azure; elsewhere the agent may come with the move."""
+    step = INSTALL[platform_of(facts)]
+    if facts.machine.in_azure or guest.on_azure_host is True:
+        return failed("no VM agent in the guest", *rows, remediation=step)
+    return warned(
+        "not installed yet; install it before or right after the move to Azure", *rows, remediation=step
+    )
 
 
 def _installed_for_azure(facts: Facts, report: AgentReport, azure: Heartbeat) -> Outcome:
@@ -94,15 +103,14 @@ def _installed_for_azure(facts: Facts, report: AgentReport, azure: Heartbeat) ->
     title="The VM agent is ready",
     planes=PLANES,
     explanation=Explanation(
-        what="The agent told Azure a short while ago that it is ready, or, outside Azure, its service runs "
-        "and starts at boot.",
+        what="The agent told Azure a short while ago that it is ready.",
         why="A backup needs an agent that answers now. Azure goes on showing the last Ready of an agent that "
         "has died, so the word alone proves nothing.",
         evidence="The status code of the agent in the instance view (not its display text), the age of that "
-        "status against the rule heartbeat-minutes, and the service's state in the guest; the fresher of the "
-        "two decides. A VM that is new, or was just started or changed, is given settle-minutes, and a Ready "
-        "from before that is none. A VM that is stopped or deallocated is unknown: what Azure shows of it is "
-        "old.",
+        "status against the rule heartbeat-minutes, and whether the agent runs in the guest; the fresher of "
+        "the two decides. A VM that is new, or was just started or changed, is given settle-minutes, and a "
+        "Ready from before that is none. A VM that is stopped or deallocated is unknown: what Azure shows "
+        "of it is old. A machine that Azure does not know is skipped: agent-service judges its service.",
         repair="Start or restart the agent's service; if it stays silent check that the guest reaches "
         "168.63.129.16, then reinstall it.",
         sources=(
@@ -116,9 +124,11 @@ def vm_agent_ready(facts: Facts, rules: Rules) -> Outcome:
     """Whether the agent answers now."""
     if skip := needs_no_agent(facts):
         return skip
+    if not facts.machine.in_azure:
+        return NOT_HEARD
     report = agent_report(facts, rules)
     if isinstance(report.azure, Unseen):
-        return _ready_in_guest(facts, report)
+        return _ready_in_guest(facts, report, report.azure)
     return _ready_for_azure(report, report.azure)
 
 
@@ -128,7 +138,7 @@ def _ready_for_azure(report: AgentReport, azure: Heartbeat) -> Outcome:
         return unknown(azure.off, *rows)
     if not (azure.ready and azure.fresh):
         return _not_ready_now(azure, *rows)
-    if report.guest_decides and not _may_run(report.agent):
+    if report.guest_decides and not may_run(report.agent):
         return failed(
             "Azure still shows Ready, but the agent does not run in the guest", *rows, remediation=ENABLE
         )
@@ -150,35 +160,13 @@ def _not_ready_now(azure: Heartbeat, *rows: Evidence) -> Outcome:
     return failed(f"Ready is stale: last heard {azure.when}", *rows, remediation=RESTART)
 
 
-def _ready_in_guest(facts: Facts, report: AgentReport) -> Outcome:
+def _ready_in_guest(facts: Facts, report: AgentReport, azure: Unseen) -> Outcome:
+    """Azure was not seen: a guest can show that the agent cannot be ready, and never that it is heard."""
     rows = report.evidence
     if isinstance(report.agent, Unseen) or isinstance(report.guest, Unseen):
         return unknown(report.nobody)
     if report.agent is None:
         return failed("no VM agent in the guest", *rows, remediation=INSTALL[facts.machine.platform])
-    if facts.machine.in_azure and _may_run(report.agent):
-        return unknown(f"the service runs, but whether Azure hears it was not seen: {report.nobody}", *rows)
-    return _service(report.agent, *rows, azure_host=report.guest.on_azure_host)
-
-
-def _service(agent: GuestAgent, *rows: Evidence, azure_host: bool | Unseen | None) -> Outcome:
-    if agent.active is None:
-        return unknown("the state of the agent's service was not seen", *rows)
-    starts = agent.enabled is None or agent.enabled.lower() in STARTS_AT_BOOT
-    if _may_run(agent):
-        if starts:
-            return passed("the agent's service runs", *rows)
-        return warned(f"the service runs but is {clip(str(agent.enabled), 40)}", *rows, remediation=ENABLE)
-    if starts and azure_host is False:
-        return skipped("the agent's service is enabled, and starts on an Azure host only", *rows)
-    if starts and isinstance(azure_host, Unseen) and agent.active.lower() == "inactive":
-        return unknown(f"the service is not running, and starts in Azure only: {azure_host.reason}", *rows)
-    state = " and ".join(clip(word, 40) for word in (agent.active, agent.enabled) if word)
-    return failed(f"the agent's service is {state}", *rows, remediation=ENABLE)
-
-
-def _may_run(agent: GuestAgent | Unseen | None) -> bool:
-    """Whether nothing that the guest shows speaks against a running service."""
-    if isinstance(agent, GuestAgent):
-        return agent.active is None or agent.active.lower() in RUNNING
-    return isinstance(agent, Unseen)
+    if not may_run(report.agent):
+        return failed("the agent does not run in the guest", *rows, remediation=ENABLE)
+    return unknown(f"the service runs, but whether Azure hears it was not seen: {azure.reason}", *rows)

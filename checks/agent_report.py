@@ -13,8 +13,9 @@ from auditor.facts import (
     StatusCode,
     Unseen,
     VmModel,
+    identity_mismatch,
 )
-from auditor.model import Evidence, Outcome, Plane
+from auditor.model import Evidence, Outcome, Plane, Platform
 from auditor.plugin import skipped
 from auditor.rules import Rules
 from checks.evidence import clip, in_guest, powered, reported, span
@@ -23,6 +24,8 @@ from checks.items import protecting
 NEVER = datetime.min.replace(tzinfo=UTC)
 READY = "provisioningstate/succeeded"
 SILENT = "unknown"
+RUNNING = frozenset({"active", "reloading", "running"})
+REQUIRED_SERVICES = ("RdAgent", "WindowsAzureGuestAgent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class AgentReport:
         azure = () if isinstance(self.azure, Unseen) else self.azure.evidence
         if isinstance(self.guest, Unseen) or isinstance(self.agent, Unseen):
             return azure
-        return (*azure, in_guest(self.guest, "agent", _guest_text(self.agent)))
+        return (*azure, in_guest(self.guest, "agent", _guest_text(self.guest, self.agent)))
 
     @property
     def nobody(self) -> str:
@@ -143,9 +146,7 @@ def the_guest(facts: Facts) -> Guest | Unseen:
     guest, model = facts.guest, facts.model
     if isinstance(guest, Unseen) or isinstance(model, Unseen):
         return guest
-    if isinstance(guest.vm_id, str) and model.vm_id and guest.vm_id.lower() != model.vm_id.lower():
-        return Unseen(f"the guest that answered is another VM ({guest.vm_id})")
-    return guest
+    return identity_mismatch(guest, model.vm_id) or guest
 
 
 def needs_no_agent(facts: Facts) -> Outcome | None:
@@ -211,10 +212,31 @@ def _outlived(facts: Facts, view: InstanceView, age: timedelta | None) -> bool:
     return since is not None and age is not None and age > since
 
 
-def _guest_text(agent: GuestAgent | Unseen | None) -> str:
+def may_run(agent: GuestAgent | Unseen | None) -> bool:
+    """Whether nothing that the guest shows speaks against a running agent."""
+    if not isinstance(agent, GuestAgent):
+        return isinstance(agent, Unseen)
+    needed = {name.lower() for name in REQUIRED_SERVICES}
+    states = [service.state for service in agent.services if service.name.lower() in needed]
+    return all(state is None or state.lower() in RUNNING for state in states or [agent.active])
+
+
+def own_version(guest: Guest, agent: GuestAgent) -> str | None:
+    """The version that counts in a guest; None where it shows none.
+
+    On Windows that is WaAppAgent's, to which the floor of Azure Backup belongs; on Linux the goal-state
+    agent's, which is the part that runs.
+    """
+    if guest.platform.lower() == Platform.WINDOWS:
+        return agent.daemon_version or agent.goal_state_version
+    return agent.goal_state_version or agent.daemon_version
+
+
+def _guest_text(guest: Guest, agent: GuestAgent | Unseen | None) -> str:
     if agent is None or isinstance(agent, Unseen):
         return "not found"
-    version = agent.goal_state_version or agent.daemon_version or agent.problem or "no version"
-    daemon = agent.daemon_version
-    also = f" (daemon {daemon})" if daemon and daemon != version else ""
-    return f"{version}{also}, service {agent.active or 'unknown'}"
+    version = own_version(guest, agent)
+    windows = guest.platform.lower() == Platform.WINDOWS
+    other = agent.goal_state_version if windows else agent.daemon_version
+    also = f" ({'GuestAgentVersion' if windows else 'daemon'} {other})" if other and other != version else ""
+    return f"{version or agent.problem or 'no version'}{also}, service {agent.active or 'unknown'}"

@@ -4,7 +4,7 @@ from auditor.facts import Facts, GuestAgent, Unseen
 from auditor.model import Outcome, Plane, Platform
 from auditor.plugin import Explanation, check, failed, passed, skipped, unknown, warned
 from auditor.rules import Rules
-from checks.agent_report import AgentReport, agent_report, needs_no_agent
+from checks.agent_report import AgentReport, agent_report, needs_no_agent, own_version
 from checks.evidence import clip
 from checks.versions import parse_version
 
@@ -27,10 +27,12 @@ RELEASE = "Replace the source install by the distribution's agent package."
         why="Below the first floor backups do not work; below the support floor Microsoft gives no help, and "
         "Azure Backup itself suggests an update.",
         evidence="The version in the instance view, on Linux that of the goal-state agent (the part that "
-        "updates itself), and what the guest prints; the fresher decides. Versions are compared number by "
-        "number. Windows and Linux agents are two series: 2.2.53.1 is fine on Linux although it is less than "
-        "2.6.1198.718. What a distribution appends is ignored. 9.9.9.9 is a build from the develop branch, "
-        "which hides its age. A version of Unknown is no version.",
+        "updates itself), and what the guest prints; the fresher decides. In a Windows guest WaAppAgent's "
+        "version is compared, to which the floor of Azure Backup belongs; the registry's GuestAgentVersion "
+        "stands beside it where they differ. Versions are compared number by number. Windows and Linux "
+        "agents are two series: 2.2.53.1 is fine on Linux although it is less than 2.6.1198.718. What a "
+        "distribution appends is ignored. 9.9.9.9 is a build from the develop branch, which hides its age. "
+        "A version of Unknown is no version.",
         repair="Update the agent while no backup or restore of the machine is running.",
         sources=(
             "Microsoft Learn: Prepare to back up Azure VMs (2.6.1198.718, Product Version of WaAppAgent.exe)",
@@ -91,8 +93,14 @@ def _version(report: AgentReport) -> str | None:
     Azure hears the goal-state agent, so its fresh word comes before the daemon's version.
     """
     azure = None if isinstance(report.azure, Unseen) or report.azure.off else report.azure.version
-    if not report.guest_decides or not isinstance(report.agent, GuestAgent):
+    if (
+        not report.guest_decides
+        or isinstance(report.guest, Unseen)
+        or not isinstance(report.agent, GuestAgent)
+    ):
         return azure
+    if report.guest.platform.lower() == Platform.WINDOWS:
+        return own_version(report.guest, report.agent) or azure
     heard = azure if not isinstance(report.azure, Unseen) and report.azure.fresh else None
     return report.agent.goal_state_version or heard or report.agent.daemon_version or azure
 

@@ -1,8 +1,9 @@
 """The backup extension, and the health of every extension."""
 
+import re
 from collections.abc import Iterator
 
-from auditor.facts import Backup, Facts, Guest, InstanceView, ProtectedItem, Unseen, VmModel, known
+from auditor.facts import Backup, Facts, Guest, InstanceView, LogTail, ProtectedItem, Unseen, VmModel, known
 from auditor.model import Evidence, Outcome, Plane
 from auditor.plugin import Explanation, check, failed, passed, skipped, unknown
 from auditor.rules import Rules
@@ -10,6 +11,7 @@ from checks.agent_report import needs_no_agent, outside_azure, the_guest
 from checks.evidence import clip, in_guest, listing, protected, unseen
 from checks.items import pending, protecting, succeeded, tried
 
+_SIGNED = re.compile(r"\?\S*=\S*")
 NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read its error code."
 
 
@@ -24,10 +26,10 @@ NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read it
         "first backup brings it.",
         evidence="Any one of these proves it: the extension resources, the handlers that the agent reports, "
         "the extension's folder in the guest, a last backup that completed. It is known by publisher and "
-        "type, whatever its name; the publisher of older documents counts too. It fails where extensions are "
-        "switched off in the agent's configuration or on the VM. For managed disks Azure often "
+        "type, whatever its name; the publisher of older documents counts too. For managed disks Azure often "
         "lists it nowhere, so its absence there proves nothing. Before the first backup there is nothing to "
-        "judge, and the check is skipped: its absence is then neither good nor bad.",
+        "judge, and the check is skipped: its absence is then neither good nor bad. Where it is missing and "
+        "its log was seen, the last complaints of the log are shown.",
         repair="Protect the machine and run a backup. Do not install or remove the extension by hand.",
         sources=(
             "Microsoft Learn: VM Snapshot extension for Windows and for Linux",
@@ -38,7 +40,7 @@ NEXT_BACKUP = "Run a backup now: it installs the extension; if it fails, read it
 )
 def backup_extension(facts: Facts, rules: Rules) -> Outcome:
     """Whether any source shows the snapshot extension."""
-    if outcome := needs_no_agent(facts) or _refused(facts) or outside_azure(facts):
+    if outcome := needs_no_agent(facts) or outside_azure(facts):
         return outcome
     if rows := tuple(_signs(facts, rules)):
         return passed(rows[0].value, *rows[:2])
@@ -74,28 +76,9 @@ def _listed(view: InstanceView, kinds: set[str]) -> Iterator[Evidence]:
             yield Evidence(Plane.INSTANCE_VIEW, "extension", view.observed_at, value)
 
 
-def _refused(facts: Facts) -> Outcome | None:
-    """A failure where the machine is set up so that no extension can come."""
-    model, guest = facts.model, the_guest(facts)
-    if isinstance(model, VmModel) and model.allow_extension_operations is False:
-        row = Evidence(Plane.INVENTORY, "allowExtensionOperations", model.observed_at, "false")
-        return failed(
-            "the VM does not allow extensions",
-            row,
-            remediation="Set allowExtensionOperations of the VM to true, once its agent reports.",
-        )
-    if isinstance(guest, Guest) and guest.extensions_enabled is False:
-        return failed(
-            "the agent is told not to handle extensions",
-            in_guest(guest, "Extensions.Enabled", "n"),
-            remediation="Set Extensions.Enabled=y in /etc/waagent.conf and restart the agent's service.",
-        )
-    return None
-
-
 def _absent(facts: Facts) -> Outcome:
     """No source shows it: not yet, not visible, or not there."""
-    rows = tuple(_looked(facts))
+    rows = (*_looked(facts), *_log(facts))
     if isinstance(facts.backup, Unseen):
         return unknown(f"no source shows it, and backups were not seen: {facts.backup.reason}", *rows)
     items = protecting(facts.backup)
@@ -125,6 +108,19 @@ def _first_is_due(item: ProtectedItem) -> bool:
     return not tried(item) and (
         pending(item) or (item.last_backup_at is None and not item.last_backup_status)
     )
+
+
+def _log(facts: Facts) -> Iterator[Evidence]:
+    """What the extension last complained of in its log; signed addresses are left out."""
+    guest = the_guest(facts)
+    if not isinstance(guest, Guest) or not isinstance(guest.snapshot_log, LogTail):
+        return
+    log = guest.snapshot_log
+    for line in log.lines[-2:]:
+        said = _SIGNED.sub("?…", line)
+        yield Evidence(
+            Plane.GUEST, f"log {clip(log.path, 80)}", log.changed_at or guest.observed_at, clip(said)
+        )
 
 
 def _looked(facts: Facts) -> Iterator[Evidence]:

@@ -24,7 +24,8 @@ OPEN_INTERNET = "Open these endpoints in firewall, routes and proxy, or take the
         evidence="Attempts from inside the guest, past all proxies. Where the guest was not asked, a fresh "
         "heartbeat that Azure received is taken as the proof, and the finding says so. An attempt without "
         "administrator's rights proves nothing when it fails, because the agent's own firewall rule keeps "
-        "other users out. A machine outside Azure has no wire server and is skipped.",
+        "other users out. The rules of the guest's firewall that drop or refuse this traffic stand beside a "
+        "failure. A machine outside Azure has no wire server and is skipped.",
         repair="Take the obstacle away in the guest: its firewall, a static address instead of DHCP, a route "
         "or a proxy that catches the address.",
         sources=(
@@ -58,7 +59,13 @@ def _by_attempts(facts: Facts, rules: Rules, guest: Guest, attempts: tuple[Attem
     if not guest.privileged:
         return _by_heartbeat(facts, rules, "attempts without administrator's rights prove nothing", *rows)
     ports = " and ".join(dict.fromkeys(PLUGIN_PORT if PLUGIN_PORT in one.target else "80" for one in lost))
-    return failed(f"the guest does not reach port {ports}", *rows, remediation=OPEN_WIRE)
+    return failed(f"the guest does not reach port {ports}", *rows, *_firewall(guest), remediation=OPEN_WIRE)
+
+
+def _firewall(guest: Guest) -> tuple[Evidence, ...]:
+    """The guest's own rules against that traffic, where they were seen."""
+    rules = () if isinstance(guest.firewall, Unseen) else guest.firewall
+    return tuple(in_guest(guest, "firewall rule", rule) for rule in rules[:3])
 
 
 def _elsewhere(facts: Facts, guest: Guest) -> Outcome | None:

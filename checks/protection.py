@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from auditor.facts import Backup, Facts, ProtectedItem, known
+from auditor.facts import Backup, Facts, ProtectedItem, Unseen, known
 from auditor.inventory.scope import normal_location
 from auditor.model import Evidence, Machine, Outcome, Plane
-from auditor.plugin import Explanation, check, failed, passed, unknown, warned
+from auditor.plugin import Explanation, check, failed, passed, skipped, unknown, warned
 from auditor.rules import Rules
 from checks.agent_report import outside_azure
 from checks.evidence import clip, listing, protected
@@ -22,7 +22,7 @@ from checks.items import (
 
 PROTECT = "Enable backup of the VM in a Recovery Services vault of its region."
 RESUME = "Resume protection of the VM in its vault, if it is to be backed up at all."
-CREATE = "Create a Recovery Services vault in the VM's region."
+CREATE = "Create a Recovery Services vault in that region."
 GRANT = "Grant Backup Reader on what could not be read, and audit again."
 
 
@@ -36,7 +36,8 @@ GRANT = "Grant Backup Reader on what could not be read, and audit again."
         why="A Recovery Services vault takes only machines of its own region, and a vault cannot move.",
         evidence="The location of the item's vault, or of the visible vaults, both normalised: West Europe "
         "and westeurope are one region. Where some vaults or subscriptions could not be read and none was "
-        "found, the answer is unknown. Backup vaults of the other kind (Data Protection) take no VMs.",
+        "found, the answer is unknown. For a machine outside Azure the region that it is to move to counts, "
+        "if one was named. Backup vaults of the other kind (Data Protection) take no VMs.",
         repair="Create a Recovery Services vault in the region.",
         sources=(
             "Microsoft Learn: Prepare to back up Azure VMs",
@@ -46,6 +47,8 @@ GRANT = "Grant Backup Reader on what could not be read, and audit again."
 )
 def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
     """Whether the machine's vault, or a vault it could have, is in its region."""
+    if not facts.machine.in_azure and facts.target:
+        return _after_the_move(facts, normal_location(facts.target))
     if skip := outside_azure(facts):
         return skip
     backup = known(facts.backup)
@@ -54,6 +57,13 @@ def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
         return unknown("the region of the VM is not known")
     items = protecting(backup)
     return _own_vault(items, region, backup) if items else _any_vault(region, backup)
+
+
+def _after_the_move(facts: Facts, region: str) -> Outcome:
+    """Whether a machine outside Azure would find a vault where it is to go."""
+    if isinstance(facts.backup, Unseen) and not facts.backup.expected:
+        return skipped(f"Azure was not asked for vaults in {region}")
+    return _any_vault(region, known(facts.backup))
 
 
 def _own_vault(items: Sequence[ProtectedItem], region: str, backup: Backup) -> Outcome:
@@ -81,7 +91,7 @@ def _any_vault(region: str, backup: Backup) -> Outcome:
         return unknown(
             f"no visible vault in {region}, and not read: {listing(backup.gaps)}", row, remediation=GRANT
         )
-    return failed(f"no vault in {region}", row, remediation=CREATE)
+    return failed(f"no Recovery Services vault in {region}; create one", row, remediation=CREATE)
 
 
 @check(

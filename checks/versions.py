@@ -16,5 +16,5 @@ def parse_version(text: str | None) -> Version | None:
     if found is None:
         return None
     parts = [int(part) for part in found["parts"].split(".")]
-    first, second, third, fourth = (*parts, 0)[:4]
+    first, second, third, fourth = (*parts, 0, 0)[:4]
     return first, second, third, fourth

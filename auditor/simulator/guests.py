@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,23 +21,29 @@ import asyncssh
 import orjson
 
 from auditor.model import Status, Verdict
+from auditor.probe import linux_script
 from auditor.simulator.estate import Truth
 
 USER = "auditor"
 COMMAND = "/bin/sh -s"
 _SECONDS = 30.0
+_PROBE = linux_script(()).partition("\n")[2]
 _WIRE = ("http://168.63.129.16/?comp=versions", "168.63.129.16:32526")
 
 
 @dataclass(frozen=True, slots=True)
 class GuestState:
-    """One guest: how it differs from a healthy one, and what an audit must say of it."""
+    """One guest: how it differs from a healthy one, and what an audit must say of it.
+
+    `clock_ahead` is in seconds.
+    """
 
     name: str
     verdict: Verdict
     findings: Mapping[str, Status]
     changes: Mapping[str, Any]
     internet: bool = True
+    clock_ahead: float = 0.0
 
 
 def _attempt(target: str, stage: str = "ok", detail: str = "HTTP 200") -> dict[str, Any]:
@@ -56,7 +61,26 @@ _AGENT = {
     "load": "loaded",
     "active": "active",
     "enabled": "enabled",
+    "origin": "package",
 }
+_PYTHON = {"path": "/usr/bin/python3", "version": "3.10.12", "imports_agent": True, "problem": None}
+_VM_ID = "6f2c4b0a-9d51-4c34-8f1e-0d9f7f1c2b3a"
+_DISK = {
+    "path": "/var/lib/waagent",
+    "mount": "/",
+    "free": 12_884_901_888,
+    "total": 31_138_512_896,
+    "noexec": False,
+}
+_NIC = {"name": "eth0", "dhcp": True, "addresses": ["10.0.4.11/24"], "source": "systemd-networkd"}
+_MOUNTS = [["/", "ext4", "/dev/sda1"], ["/boot/efi", "vfat", "/dev/sda15"]]
+_OUTPUT = "iptables security: -A OUTPUT -d 168.63.129.16/32"
+_AGENT_FIREWALL = (
+    "iptables security: -P OUTPUT ACCEPT",
+    f"{_OUTPUT} -p tcp -m tcp --dport 53 -j ACCEPT",
+    f"{_OUTPUT} -p tcp -m owner --uid-owner 0 -j ACCEPT",
+    f"{_OUTPUT} -p tcp -m conntrack --ctstate INVALID,NEW -j DROP",
+)
 
 GUESTS: tuple[GuestState, ...] = (
     GuestState(
@@ -68,13 +92,13 @@ GUESTS: tuple[GuestState, ...] = (
     GuestState(
         "guest-agent-stopped",
         Verdict.NOT_READY,
-        {"vm-agent-installed": Status.PASS, "vm-agent-ready": Status.FAIL},
+        {"vm-agent-installed": Status.PASS, "agent-service": Status.FAIL},
         {"agent": {**_AGENT, "active": "inactive"}},
     ),
     GuestState(
         "guest-extensions-disabled",
-        Verdict.AT_RISK,
-        {"vm-agent-ready": Status.PASS, "backup-extension": Status.FAIL},
+        Verdict.NOT_READY,
+        {"agent-service": Status.PASS, "extensions-enabled": Status.FAIL},
         {"extensions_enabled": False},
     ),
     GuestState(
@@ -100,37 +124,36 @@ def probe_answer(state: GuestState, endpoints: Sequence[str]) -> bytes:
         "schema": 1,
         "platform": "linux",
         "privileged": True,
+        "privilege_problem": None,
         "user": USER,
         "os": {"name": "Ubuntu", "version": "22.04"},
         "kernel": "6.8.0-1017-azure",
         "architecture": "x86_64",
+        "bits": 64,
         "hostname": state.name,
-        "clock": int(time.time()),
+        "clock": time.time() + state.clock_ahead,
         "agent": _AGENT,
-        "python": "3.10.12",
+        "python": _PYTHON,
         "extensions_enabled": True,
         "auto_update": True,
         "snapshot_extension": ["1.0.9220.0"],
+        "snapshot_log": None,
         "wire_server": [_attempt(target) for target in _WIRE],
         "imds": _attempt("http://169.254.169.254/metadata/instance"),
-        "vm_id": "6f2c4b0a-9d51-4c34-8f1e-0d9f7f1c2b3a",
+        "vm_id": _VM_ID,
+        "firmware_id": _VM_ID,
+        "firewall": [*_AGENT_FIREWALL],
         "on_azure_host": True,
         "endpoints": [_attempt(endpoint, *reached) for endpoint in endpoints],
-        "disk": {
-            "path": "/var/lib/waagent",
-            "mount": "/",
-            "free": 12_884_901_888,
-            "total": 31_138_512_896,
-            "noexec": False,
-        },
+        "disk": _DISK,
+        "interfaces": [_NIC],
+        "freeze_mounts": _MOUNTS,
+        "freeze_settings": None,
+        "installable": {"manager": "apt", "name": "walinuxagent", "version": "2.2.46-0ubuntu5.1"},
         "proxies": [],
     }
     body = orjson.dumps({**facts, **state.changes})
     return b"\nAUDITOR-PROBE-BEGIN " + body + b" AUDITOR-PROBE-END\n"
-
-
-def _probe() -> str:
-    return (resources.files("auditor") / "probe" / "linux.sh").read_text(encoding="utf-8")
 
 
 def _endpoints(script: str) -> list[str] | None:
@@ -140,7 +163,7 @@ def _endpoints(script: str) -> list[str] | None:
         words = shlex.split(first)
     except ValueError:
         return None
-    if words[:2] != ["set", "--"] or rest != _probe():
+    if words[:2] != ["set", "--"] or rest != _PROBE:
         return None
     places = [word.split("/", 2) for word in words[2:]]
     return [f"{host}:{port}" for _, port, host in places]

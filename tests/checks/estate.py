@@ -9,6 +9,7 @@ from auditor.facts import (
     Agent,
     Attempt,
     Backup,
+    Certificate,
     Facts,
     Guest,
     GuestAgent,
@@ -16,14 +17,18 @@ from auditor.facts import (
     Jobs,
     Policy,
     ProtectedItem,
+    Service,
     StatusCode,
     Unseen,
     Vault,
     VmModel,
+    Vss,
+    WindowsSetup,
+    Writer,
     known,
 )
 from auditor.judge import judge
-from auditor.model import Finding, Machine, Platform
+from auditor.model import Finding, Machine, Platform, Status
 from auditor.rules import load_rules
 from checks import CHECKS
 
@@ -86,6 +91,43 @@ GUEST = Guest(
     on_azure_host=True,
     endpoints=(Attempt("login.microsoftonline.com:443", "ok"),),
 )
+RD_AGENT = Service("RdAgent", "running", "automatic", r"C:\WindowsAzure\Packages\WaAppAgent.exe", True)
+GUEST_AGENT = Service(
+    "WindowsAzureGuestAgent",
+    "running",
+    "automatic",
+    r"C:\WindowsAzure\Agent\WindowsAzureGuestAgent.exe",
+    True,
+)
+WINDOWS = Guest(
+    platform="windows",
+    observed_at=NOW,
+    transport="winrm",
+    privileged=True,
+    os_name="Windows Server 2022 Datacenter",
+    os_version="10.0.20348",
+    architecture="AMD64",
+    agent=GuestAgent(
+        r"C:\WindowsAzure\Packages\WaAppAgent.exe",
+        "2.7.41491.1095",
+        "2.7.41491.1092",
+        unit="RdAgent",
+        active="running",
+        enabled="automatic",
+        services=(RD_AGENT, GUEST_AGENT),
+    ),
+    snapshot_extension=("1.0.91.0",),
+    wire_server=REACHED,
+    on_azure_host=True,
+    endpoints=(Attempt("login.microsoftonline.com:443", "ok"),),
+    vss=Vss((Service("VSS", "stopped", "manual"),), (Writer("System Writer", 1, 0),)),
+    windows=WindowsSetup(
+        dotnet=528049,
+        std_reg_prov=True,
+        services=(Service("COMSysApp", "stopped", "manual"), Service("MSDTC", "running", "delayed")),
+        certificate=Certificate("CN=Windows Azure CRP Certificate Generator", ago(days=30), ago(days=-330)),
+    ),
+)
 HOST = Facts(Machine("host/web1", "web1", Platform.LINUX, "hosts.yaml"), NOW, guest=GUEST)
 
 
@@ -139,6 +181,22 @@ def guested(facts: Facts = VM, *, agent_is: Any = "same", **changes: Any) -> Fac
     elif agent_is != "same":
         found = agent_is
     return replace(facts, guest=replace(GUEST, **{"agent": found, **changes}))
+
+
+def windowed(facts: Facts = VM, *, agent_is: Any = "same", **changes: Any) -> Facts:
+    """The same machine with a Windows guest that answered; `agent_is` as in `guested`."""
+    found: Any = WINDOWS.agent
+    if isinstance(agent_is, dict):
+        found = replace(found, **agent_is)
+    elif agent_is != "same":
+        found = agent_is
+    return replace(facts, guest=replace(WINDOWS, **{"agent": found, **changes}))
+
+
+def said(check: str, facts: Facts) -> tuple[Status, str]:
+    """Status and words of the one finding of one check."""
+    found = finding(check, facts)
+    return found.status, found.reason or found.summary
 
 
 def agentless(facts: Facts = VM) -> Facts:

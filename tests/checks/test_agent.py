@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.facts import Facts, Unseen, known
+from auditor.facts import AZURE_NOT_ASKED, Facts, Service, Unseen, known
 from auditor.model import Platform, Status
 from tests.checks.estate import (
     GUEST,
+    GUEST_AGENT,
     GUID,
     HOST,
     NOW,
+    RD_AGENT,
     VM,
     agent,
     agentless,
@@ -22,8 +24,10 @@ from tests.checks.estate import (
     linux,
     modelled,
     operated,
+    said,
     status,
     viewed,
+    windowed,
 )
 
 PASS, WARN, FAIL, SKIP, UNKNOWN = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.UNKNOWN
@@ -37,12 +41,8 @@ NEW = modelled(viewed(agent=SILENT, handlers=None), created_at=ago(minutes=4))
 OLD_DAEMON = {"daemon_version": "2.2.45", "goal_state_version": None}
 UNREAD = Unseen("the chassis tag is not readable")
 BARE = guested(HOST, agent_is=None)
+TELEMETRY_STOPPED = Service("WindowsAzureTelemetryService", "stopped", "disabled")
 UNREACHED = replace(HOST, guest=Unseen("the host key changed"))
-
-
-def said(check: str, facts: Facts) -> tuple[Status, str]:
-    found = finding(check, facts)
-    return found.status, found.reason or found.summary
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,9 @@ def said(check: str, facts: Facts) -> tuple[Status, str]:
         # outside Azure only the guest knows
         (HOST, PASS, "2.13.0.2"),
         (BARE, FAIL, "no VM agent"),
+        (guested(HOST, agent_is=None, on_azure_host=False), WARN, "not installed yet"),
+        (guested(HOST, agent_is=None, on_azure_host=UNREAD), WARN, "not installed yet"),
+        (guested(agent_is=None, on_azure_host=False), FAIL, "no VM agent"),
         (UNREACHED, UNKNOWN, "the host key changed"),
         (guested(HOST, agent_is=Unseen("no python")), UNKNOWN, "no python"),
         (
@@ -148,27 +151,17 @@ def test_installed(facts: Facts, status: Status, text: str) -> None:
         (guested(agent_is={"active": "inactive"}, observed_at=ago(hours=1)), PASS, "Ready"),
         (guested(viewed(agent=SILENT)), FAIL, "Not Ready"),
         (guested(FORBIDDEN), UNKNOWN, "whether Azure hears it was not seen: 403"),
-        (guested(FORBIDDEN, agent_is={"active": "failed"}), FAIL, "failed"),
+        (guested(FORBIDDEN, agent_is={"active": "failed"}), FAIL, "does not run in the guest"),
+        (guested(FORBIDDEN, agent_is=None), FAIL, "no VM agent in the guest"),
+        (guested(replace(VM, instance=AZURE_NOT_ASKED)), UNKNOWN, "Azure was not asked"),
         (guested(agent_is={"active": "inactive"}, vm_id="other"), PASS, "Ready"),
-        (HOST, PASS, "runs"),
-        (BARE, FAIL, "no VM agent"),
-        (UNREACHED, UNKNOWN, "the host key changed"),
-        (guested(HOST, agent_is={"enabled": "disabled"}), WARN, "disabled"),
-        (guested(HOST, agent_is={"active": "inactive", "enabled": "masked"}), FAIL, "inactive and masked"),
-        (guested(HOST, agent_is={"active": "inactive"}), FAIL, "inactive and enabled"),
-        (guested(HOST, agent_is={"active": "inactive"}, on_azure_host=False), SKIP, "Azure host only"),
-        (
-            guested(HOST, agent_is={"active": "inactive"}, on_azure_host=UNREAD),
-            UNKNOWN,
-            "tag is not readable",
-        ),
-        (guested(HOST, agent_is={"active": "failed"}, on_azure_host=UNREAD), FAIL, "failed"),
-        (
-            guested(HOST, agent_is={"active": "inactive", "enabled": "masked"}, on_azure_host=False),
-            FAIL,
-            "masked",
-        ),
-        (guested(HOST, agent_is={"active": None}), UNKNOWN, "not seen"),
+        (windowed(), PASS, "Ready"),
+        (windowed(agent_is={"services": (RD_AGENT, replace(GUEST_AGENT, state="stopped"))}), FAIL, "not run"),
+        (windowed(agent_is={"services": (RD_AGENT, TELEMETRY_STOPPED)}), PASS, "Ready"),
+        # outside Azure nobody hears it
+        (HOST, SKIP, "only Azure hears heartbeats"),
+        (BARE, SKIP, "only Azure hears heartbeats"),
+        (UNREACHED, SKIP, "only Azure hears heartbeats"),
     ],
 )
 def test_ready(facts: Facts, status: Status, text: str) -> None:
@@ -244,6 +237,15 @@ def test_version_against_the_floors_of_its_platform(
         ),
         (guested(linux(DEALLOCATED)), PASS, "2.13.0.2"),
         (guested(agent_is=None), SKIP, "no agent is installed"),
+        # in a Windows guest WaAppAgent's version is the one that has the floor
+        (windowed(agent_is={"daemon_version": "2.7.41491.1009"}), WARN, "2.7.41491.1009 is older"),
+        (windowed(agent_is={"goal_state_version": "2.7.41491.1009"}), PASS, "2.7.41491.1095"),
+        (windowed(agent_is={"daemon_version": None}), PASS, "2.7.41491.1092"),
+        (
+            windowed(agent_is={"daemon_version": None, "goal_state_version": None}),
+            PASS,
+            "2.7.41491.1095",
+        ),
         (HOST, PASS, "2.13.0.2"),
         (BARE, SKIP, "no agent is installed"),
         (UNREACHED, UNKNOWN, "the host key changed"),
@@ -290,6 +292,14 @@ def test_both_planes_stand_in_the_evidence_with_their_times() -> None:
     assert [(row.plane, row.observed_at, row.value) for row in found.evidence] == [
         ("instance-view", ago(minutes=1), "2.7.41491.1095, Ready"),
         ("guest", NOW, "2.13.0.2 (daemon 2.7.3.0), service inactive"),
+    ]
+
+
+def test_versions_that_differ_stand_side_by_side() -> None:
+    found = finding("vm-agent-version", windowed(viewed(agent=agent("2.7.41491.1000"))))
+    assert [row.value for row in found.evidence] == [
+        "2.7.41491.1000, Ready",
+        "2.7.41491.1095 (GuestAgentVersion 2.7.41491.1092), service running",
     ]
 
 

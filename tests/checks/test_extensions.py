@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auditor.facts import Extension, Facts, Handler, StatusCode, Unseen
+from auditor.facts import Extension, Facts, Handler, LogTail, StatusCode, Unseen
 from auditor.model import Status
 from tests.checks.estate import (
     HOST,
@@ -76,13 +76,9 @@ def with_extension(type_: str | None, facts: Facts = VM, **more: Any) -> Facts:
         (replace(items(FAILING), instance=FORBIDDEN), UNKNOWN, "403"),
         (replace(VM, instance=FORBIDDEN), PASS, "last backup"),
         (viewed(power_state="deallocated", agent=None, handlers=None), PASS, "last backup"),
-        # extensions are not welcome
-        (modelled(items(FIRST), allow_extension_operations=False), FAIL, "does not allow extensions"),
-        (modelled(items(FIRST), allow_extension_operations=True), SKIP, "not yet"),
-        (guested(items(FIRST), extensions_enabled=False, snapshot_extension=()), FAIL, "told not to handle"),
-        (guested(extensions_enabled=False), FAIL, "told not to handle"),
-        (guested(extensions_enabled=False, vm_id="other"), PASS, "last backup"),
-        (guested(HOST, extensions_enabled=False), FAIL, "told not to handle"),
+        # whether extensions are welcome is judged by extensions-enabled
+        (modelled(items(FIRST), allow_extension_operations=False), SKIP, "not yet"),
+        (guested(items(FIRST), extensions_enabled=False, snapshot_extension=()), SKIP, "not yet"),
         (agentless(items(FAILING)), SKIP, "crash-consistent"),
         (HOST, SKIP, "not an Azure machine"),
     ],
@@ -96,6 +92,17 @@ def test_backup_extension(facts: Facts, status: Status, text: str) -> None:
 def test_several_sources_stand_together_in_the_evidence() -> None:
     found = finding("backup-extension", with_handlers(VMSNAPSHOT))
     assert [row.source for row in found.evidence] == ["handler", "vault home"]
+
+
+def test_the_log_of_a_missing_extension_is_shown_without_signed_addresses() -> None:
+    lines = ("earlier", "freeze failed", "PUT https://x.blob.core.windows.net/a?sv=1&sig=s3cret said 403")
+    log = LogTail("/var/log/azure/extension.log", lines, ago(hours=2))
+    facts = guested(items(FAILING), snapshot_extension=(), snapshot_log=log)
+    rows = [row for row in finding("backup-extension", facts).evidence if row.plane == "guest"]
+    assert [(row.observed_at, row.value) for row in rows] == [
+        (ago(hours=2), "freeze failed"),
+        (ago(hours=2), "PUT https://x.blob.core.windows.net/a?… said 403"),
+    ]
 
 
 def handler(code: str, **more: Any) -> Facts:

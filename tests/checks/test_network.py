@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.facts import Attempt, Facts, Unseen
+from auditor.facts import Attempt, Facts, Unseen, known
 from auditor.model import Status
 from tests.checks.estate import HOST, REACHED, VM, agent, agentless, ago, finding, guested, linux, viewed
 
@@ -45,7 +45,7 @@ def wired(*attempts: Attempt, facts: Facts = VM, privileged: bool = True, azure:
         (guested(wire_server=Unseen("no tool to connect")), PASS, "inferred"),
         (guested(wire_server=()), PASS, "inferred"),
         (guested(STALE, wire_server=()), UNKNOWN, "made no attempt"),
-        (guested(STALE, wire_server=(NO_HTTP,), vm_id="other"), UNKNOWN, "another VM"),
+        (guested(STALE, wire_server=(NO_HTTP,), vm_id="other"), UNKNOWN, "identity mismatch"),
         (agentless(STALE), SKIP, "crash-consistent"),
         # outside Azure there is none
         (wired(NO_HTTP, NO_PLUGIN, facts=HOST, azure=False), SKIP, "not in Azure"),
@@ -75,6 +75,15 @@ def test_a_failed_attempt_shows_where_it_ended() -> None:
     assert [row.value for row in rows] == ["ok", "tcp: refused"]
 
 
+def test_the_rules_of_the_guests_firewall_stand_beside_a_failure() -> None:
+    drop = "-A OUTPUT -d 168.63.129.16/32 -j DROP"
+    facts = replace(VM, guest=replace(known(wired(NO_HTTP, NO_PLUGIN).guest), firewall=(drop,)))
+    row = finding("wire-server", facts).evidence[-1]
+    assert (row.source, row.value) == ("firewall rule", drop)
+    well = replace(VM, guest=replace(known(wired(*REACHED).guest), firewall=(drop,)))
+    assert "firewall rule" not in {row.source for row in finding("wire-server", well).evidence}
+
+
 LOGIN = Attempt("login.microsoftonline.com:443", "ok")
 ARM = Attempt("management.azure.com:443", "ok")
 
@@ -98,7 +107,7 @@ ARM = Attempt("management.azure.com:443", "ok")
         (guested(endpoints=Unseen("the probe has no tool for TLS")), UNKNOWN, "no tool for TLS"),
         (VM, UNKNOWN, "no guest connection"),
         (replace(HOST, guest=TIMED_OUT), UNKNOWN, "no banner within 10 s"),
-        (guested(endpoints=(replace(ARM, stage="dns"),), vm_id="other"), UNKNOWN, "another VM"),
+        (guested(endpoints=(replace(ARM, stage="dns"),), vm_id="other"), UNKNOWN, "identity mismatch"),
     ],
 )
 def test_internet_connectivity(facts: Facts, status: Status, text: str) -> None:

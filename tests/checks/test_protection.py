@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auditor.facts import Facts, Unseen
+from auditor.facts import OUTSIDE_AZURE, Backup, Facts, Unseen
 from auditor.model import Status
 from tests.checks.estate import HOST, NOW, SUBSCRIPTION, VAULT, VM, agentless, backed, finding, item, items
 
@@ -19,7 +19,12 @@ FIRST: dict[str, Any] = {"protection_state": "IRPending"}
 NEVER: dict[str, Any] = {"last_backup_status": "Failed", "last_recovery_point": None}
 DELETED: dict[str, Any] = {**STOPPED, "deferred_delete": True}
 BLIND = replace(VM, backup=Unseen("no vault could be read: 403"))
+BACKUP_THERE = Backup((), (VAULT,), (), NOW)
 GAPS = ("subscription b: 403", "vault c: 500", "vault d: 500", "vault e: 500")
+
+
+def moving(backup: Backup | Unseen, to: str = "West Europe") -> Facts:
+    return replace(HOST, backup=backup, target=to)
 
 
 def located(facts: Facts, location: str) -> Facts:
@@ -42,12 +47,19 @@ def located(facts: Facts, location: str) -> Facts:
         # unprotected: is there one to choose?
         (backed(items=()), PASS, "could take it"),
         (backed(items=(), regional_vaults=(replace(VAULT, location="West Europe"),)), PASS, "could take it"),
-        (backed(items=(), regional_vaults=(FAR,)), FAIL, "no vault in westeurope"),
-        (backed(items=(), regional_vaults=()), FAIL, "no vault in westeurope"),
+        (backed(items=(), regional_vaults=(FAR,)), FAIL, "no Recovery Services vault in westeurope"),
+        (backed(items=(), regional_vaults=()), FAIL, "no Recovery Services vault in westeurope"),
         (backed(items=(), regional_vaults=(), gaps=GAPS), UNKNOWN, "subscription b: 403"),
         (backed(items=(), gaps=GAPS), PASS, "could take it"),
         (backed(items=(item(**DELETED, vault=FAR),)), PASS, "could take it"),
-        (backed(items=(item(**STOPPED, vault=FAR),), regional_vaults=()), FAIL, "no vault"),
+        (backed(items=(item(**STOPPED, vault=FAR),), regional_vaults=()), FAIL, "no Recovery Services vault"),
+        # outside Azure: is there one where the machine is to go?
+        (moving(BACKUP_THERE), PASS, "a vault in westeurope could take it"),
+        (moving(BACKUP_THERE, to="North Europe"), FAIL, "in northeurope; create one"),
+        (moving(replace(BACKUP_THERE, regional_vaults=(), gaps=GAPS)), UNKNOWN, "subscription b: 403"),
+        (moving(Unseen("no vault could be read: 403")), UNKNOWN, "403"),
+        (moving(OUTSIDE_AZURE), SKIP, "Azure was not asked for vaults in westeurope"),
+        (moving(BACKUP_THERE, to=""), SKIP, "not an Azure machine"),
     ],
 )
 def test_vault_in_region(facts: Facts, status: Status, text: str) -> None:

@@ -14,9 +14,14 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "checks.md").read_text(en
 SECTIONS = dict(re.findall(r"^## `([a-z-]+)`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 PARTS = ("What.", "Why.", "How it is found.", "Traps.", "How it is repaired.", "Sources.")
 CONTRACT = [
+    "guest-identity",
     "vm-agent-installed",
     "vm-agent-ready",
+    "agent-service",
     "vm-agent-version",
+    "agent-auto-update",
+    "agent-certificate",
+    "extensions-enabled",
     "backup-extension",
     "extension-health",
     "vault-in-region",
@@ -24,6 +29,16 @@ CONTRACT = [
     "backup-health",
     "wire-server",
     "internet-connectivity",
+    "guest-dhcp",
+    "guest-proxy",
+    "guest-clock",
+    "guest-disk-space",
+    "linux-python",
+    "linux-freeze",
+    "windows-prerequisites",
+    "windows-vss",
+    "os-supported",
+    "agent-installable",
 ]
 each = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 

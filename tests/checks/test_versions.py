@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from checks.versions import parse_version
 
-PARTS = st.lists(st.integers(0, 10**9 - 1), min_size=3, max_size=4)
+PARTS = st.lists(st.integers(0, 10**9 - 1), min_size=2, max_size=4)
 SUFFIXES = st.sampled_from(["", "-4.1", "-1.el6", "~deb12u1", "+git.5", " (rd_art_stable)", "\r\n"])
 
 
@@ -24,6 +24,7 @@ SUFFIXES = st.sampled_from(["", "-4.1", "-1.el6", "~deb12u1", "+git.5", " (rd_ar
         ("Unknown", None),
         ("", None),
         (None, None),
+        ("6.1", (6, 1, 0, 0)),
         ("2", None),
         ("2.", None),
         ("2.2.45.", None),
@@ -41,7 +42,7 @@ def test_what_agents_print(text: str | None, version: tuple[int, ...] | None) ->
 
 @given(PARTS, SUFFIXES)
 def test_what_is_appended_changes_nothing(parts: list[int], suffix: str) -> None:
-    assert parse_version(".".join(map(str, parts)) + suffix) == (*parts, 0)[:4]
+    assert parse_version(".".join(map(str, parts)) + suffix) == (*parts, 0, 0)[:4]
 
 
 @given(PARTS, PARTS)
@@ -49,7 +50,7 @@ def test_versions_are_ordered_number_by_number(first: list[int], second: list[in
     one, other = (parse_version(".".join(map(str, parts))) for parts in (first, second))
     assert one is not None
     assert other is not None
-    assert (one < other) == ((*first, 0)[:4] < (*second, 0)[:4])
+    assert (one < other) == ((*first, 0, 0)[:4] < (*second, 0, 0)[:4])
 
 
 @given(st.text())

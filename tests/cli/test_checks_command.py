@@ -40,7 +40,7 @@ def test_an_explanation_says_everything(check: object) -> None:
     [
         ("wireserver", "did you mean wire-server"),
         ("VM-AGENT-REDY", "vm-agent-ready"),
-        ("zzz", "known: vm-agent-installed"),
+        ("zzz", "known: guest-identity"),
     ],
 )
 def test_an_unknown_id_is_answered_with_those_that_are_near(id: str, hint: str) -> None:

@@ -1,0 +1,155 @@
+"""Does the guest take its address from Azure, and do its proxies leave Azure's own addresses alone?"""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
+
+from auditor.facts import Facts, Interface, known
+from auditor.model import Outcome
+from auditor.plugin import Explanation, check, passed, unknown, warned
+from auditor.rules import Rules
+from checks.asked import GUEST_PLANES, aside, asked
+from checks.evidence import clip, in_guest, listing
+
+USE_DHCP = "Let the interface use DHCP, and set a fixed address on the network interface in Azure instead."
+EXEMPT = "Exempt 168.63.129.16 and 169.254.169.254 wherever a proxy is set (no_proxy, or the bypass list)."
+NO_LOGIN = "Give the machine a proxy that asks for no login; Azure Backup supports no other."
+PLATFORM = ("168.63.129.16", "169.254.169.254")
+EXEMPTIONS = ("no_proxy", "bypass", "override", "exception", "exclusion")
+SET_BY_HOST = "httpproxy.host"
+IRRELEVANT = ("ftp_proxy", "rsync_proxy", "gopher_proxy", "httpproxy.port")
+HIDDEN = "***@"
+
+
+@check(
+    "guest-dhcp",
+    title="The guest takes its address from Azure",
+    planes=GUEST_PLANES,
+    explanation=Explanation(
+        what="The first interface of the guest that carries an address has it from DHCP.",
+        why="With the address, Azure's DHCP tells the guest how to reach the host, which the agent and the "
+        "snapshot need. A fixed address belongs to the network interface in Azure; one set in the guest "
+        "cuts it off as soon as the two differ.",
+        evidence="How the guest's interfaces are configured, in their order. A static interface with several "
+        "addresses passes: DHCP gives one address only, so such an interface has to be static, and its first "
+        "address must then be the first one in Azure. Where the guest does not tell, it is unknown. A "
+        "machine outside Azure is told what will matter after its move.",
+        repair="Switch the interface to DHCP; fix the address in Azure.",
+        sources=(
+            "Microsoft Learn: Troubleshoot backup errors on Azure VMs (DHCP must be enabled)",
+            "Microsoft Learn: Assign multiple IP addresses to virtual machines",
+            "Azure/azure-support-scripts: VMAssist",
+        ),
+    ),
+)
+def guest_dhcp(facts: Facts, _rules: Rules) -> Outcome:
+    """Whether the guest's first interface uses DHCP."""
+    if skip := aside(facts):
+        return skip
+    guest = asked(facts)
+    interfaces = known(guest.interfaces)
+    first = next((one for one in interfaces if _addresses(one)), None)
+    if first is None:
+        return unknown("no interface with an address was seen")
+    name, many = clip(first.name, 40), len(_addresses(first))
+    source = f", from {first.source}" if first.source else ""
+    how = {True: "DHCP", False: "static", None: "not told"}[first.dhcp]
+    row = in_guest(guest, f"interface {name}", f"{how}, {many} IPv4 address{'es' * (many > 1)}{source}")
+    if first.dhcp is None:
+        return unknown(f"the guest does not tell how {name} got its address", row)
+    if first.dhcp:
+        return passed(f"{name} uses DHCP", row)
+    if many > 1:
+        return passed(f"{name} is static, as an interface with {many} addresses has to be", row)
+    later = "" if facts.machine.in_azure else "; after the move to Azure it has to use DHCP"
+    return warned(f"{name} has a static address{later}", row, remediation=USE_DHCP)
+
+
+def _addresses(interface: Interface) -> list[str]:
+    """The IPv4 addresses that other machines can reach."""
+    found = []
+    for text in interface.addresses:
+        try:
+            address = ip_address(text.partition("/")[0].strip())
+        except ValueError:
+            continue
+        if address.version == 4 and not (address.is_loopback or address.is_link_local):
+            found.append(text)
+    return found
+
+
+@check(
+    "guest-proxy",
+    title="No proxy stands before Azure's own addresses",
+    planes=GUEST_PLANES,
+    explanation=Explanation(
+        what="Wherever a proxy is set in the guest, the wire server (168.63.129.16) and the metadata service "
+        "(169.254.169.254) are exempt from it, and the proxy asks for no login.",
+        why="These two addresses exist for the guest alone: a proxy answers for itself, or not at all, and "
+        "agent and extensions then talk to the wrong partner. Azure Backup supports no proxy with a login.",
+        evidence="The proxies that were found, each with the place where it is set: the environment, "
+        "/etc/environment, the agent's unit, HttpProxy of waagent.conf, WinHTTP and the like. An exemption "
+        "counts in the place where it is written; for waagent.conf, which has none of its own, anywhere. "
+        "Addresses, wildcards and networks are understood. Addresses of proxies may hold passwords and are "
+        "never shown. The address may still be reached today: wire-server tells.",
+        repair="Add both addresses to no_proxy or to the bypass list.",
+        sources=(
+            "Microsoft Learn: Azure Windows VM Agent overview (no proxy before the wire server)",
+            "Microsoft Learn: Azure Backup support matrix (proxies without a login only)",
+            "Azure/azure-support-scripts: VMAssist",
+            "Azure/WALinuxAgent: README (HttpProxy.Host)",
+        ),
+    ),
+)
+def guest_proxy(facts: Facts, _rules: Rules) -> Outcome:
+    """Whether every proxy of the guest lets the platform's addresses through."""
+    if skip := aside(facts):
+        return skip
+    guest = asked(facts)
+    entries = known(guest.proxies)
+    places = [place for place, address in entries if _is_proxy(place, address)]
+    if not places:
+        return passed("no proxy is set", in_guest(guest, "proxies", "none"))
+    row = in_guest(guest, "proxies", f"set in {listing(places)}")
+    logins = [place for place, address in entries if HIDDEN in address and place in places]
+    if logins:
+        return warned(f"the proxy of {clip(logins[0], 60)} wants a login", row, remediation=NO_LOGIN)
+    caught = {place: hit for place in places if (hit := _caught(place, entries))}
+    if not caught:
+        return passed("the platform's addresses are exempt from every proxy", row)
+    place, addresses = next(iter(caught.items()))
+    return warned(
+        f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}", row, remediation=EXEMPT
+    )
+
+
+def _is_proxy(place: str, address: str) -> bool:
+    lowered = place.lower()
+    return bool(address.strip()) and not any(word in lowered for word in (*EXEMPTIONS, *IRRELEVANT))
+
+
+def _caught(place: str, entries: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The addresses of the platform that no list exempts from the proxy of this place."""
+    own = place.split()[:1]
+    exempt = [
+        item
+        for where, value in entries
+        if any(word in where.lower() for word in EXEMPTIONS)
+        and (where.split()[:1] == own or SET_BY_HOST in place.lower())
+        for item in value.replace(";", ",").replace("|", ",").replace(" ", ",").split(",")
+    ]
+    return tuple(address for address in PLATFORM if not _exempt(address, exempt))
+
+
+def _exempt(address: str, items: Iterable[str]) -> bool:
+    return any(_covers(item.strip(), address) for item in items)
+
+
+def _covers(item: str, address: str) -> bool:
+    bare = item.partition("://")[2] or item
+    if fnmatchcase(address, bare):
+        return True
+    try:
+        return ip_address(address) in ip_network(bare, strict=False)
+    except ValueError:
+        return False
