@@ -18,6 +18,10 @@ from auditor.text import one_line
 
 __all__ = ["Answer", "Probe", "linux_probe", "linux_script", "parse", "windows_probe"]
 
+_LINUX = (
+    "linux_words", "linux_machine", "linux_storage", "linux_agent", "linux_network", "linux_interfaces",
+    "linux_firewall", "linux",
+)  # fmt: skip
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,252})")
 
 
@@ -52,4 +56,5 @@ def _argument(endpoint: Endpoint) -> str:
 
 @cache
 def _linux() -> str:
-    return (resources.files(__package__) / "linux.sh").read_text(encoding="utf-8")
+    folder = resources.files(__package__)
+    return "\n".join((folder / f"{part}.sh").read_text(encoding="utf-8") for part in _LINUX)

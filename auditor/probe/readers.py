@@ -139,6 +139,13 @@ def text(value: Any) -> str | None:
     return (one_line(value, 400) or None) if isinstance(value, str) else None
 
 
+def object_of(value: Any) -> Document:
+    """The object; anything else is none."""
+    if not isinstance(value, dict):
+        raise Malformed
+    return value
+
+
 def mapping(value: Any) -> Document:
     """The object, or an empty one for anything else."""
     return value if isinstance(value, dict) else {}

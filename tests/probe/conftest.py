@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -118,27 +118,45 @@ def stubbed(tmp_path: Path) -> Stubbed:
     They encode our own belief of what those print: this tries the reading, not the belief.
     """
 
-    def run(config: str | None = None, lib: Iterable[str] | None = None, **programs: str) -> Answer:
-        stubs = tmp_path / "stubs"
+    def run(
+        config: str | None = None,
+        lib: Iterable[str] | None = None,
+        tree: Mapping[str, str | bytes] | None = None,
+        shell: Sequence[str] = ("sh", "-s"),
+        **programs: str,
+    ) -> Answer:
+        stubs, top = tmp_path / "stubs", tmp_path / "root"
+        files = {**(tree or {})}
+        if config is not None:
+            files["etc/waagent.conf"] = config
+        for path, content in files.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+        for name in lib if lib is not None else ():
+            (top / "var/lib/waagent" / name).mkdir(parents=True)
+        if "systemctl" in programs:
+            (top / "run/systemd/system").mkdir(parents=True)
+        for own in ("proc", "sys"):
+            if not (top / own).exists():
+                top.mkdir(exist_ok=True)
+                (top / own).symlink_to(f"/{own}")
         stubs.mkdir()
         for name, body in {"curl": "exit 7", **programs}.items():
             path = stubs / name.replace("_", "-")
             path.write_text(f"#!/bin/sh\n{body}\n")
             path.chmod(0o755)
-        if config is not None:
-            (tmp_path / "waagent.conf").write_text(config)
-        for name in lib if lib is not None else ():
-            (tmp_path / "lib" / name).mkdir(parents=True)
-        script = linux_script([])
-        for real, ours in {
-            "PATH=/usr/sbin:": f"PATH={stubs}:/usr/sbin:",
-            "for agent_dir in /usr/sbin ": f"for agent_dir in {stubs} /usr/sbin ",
-            "CONF=/etc/waagent.conf": f"CONF={tmp_path}/waagent.conf",
-            "LIB=/var/lib/waagent": f"LIB={tmp_path}/lib",
-            "-d /run/systemd/system": f"-e {stubs}/systemctl",
-        }.items():
-            assert real in script
-            script = script.replace(real, ours)
-        return run_probe(["sh", "-s"], script)
+        return run_probe(shell, with_stubs(linux_script([]), stubs, top))
 
     return run
+
+
+def with_stubs(script: str, stubs: Path, top: Path) -> str:
+    """The probe with our programs before the system's, and another top of the file system."""
+    for real, ours in {
+        "\nPATH=/usr/sbin:": f"\nPATH={stubs}:/usr/sbin:",
+        "\nROOT=\n": f"\nROOT={top}\n",
+        "for agent_dir in /usr/sbin ": f"for agent_dir in {stubs} /usr/sbin ",
+    }.items():
+        assert real in script
+        script = script.replace(real, ours)
+    return script

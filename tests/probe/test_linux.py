@@ -239,8 +239,8 @@ def test_a_healthy_agent(stubbed: Stubbed) -> None:
         "walinuxagent",
         "active",
         "enabled",
+        origin="package",
     )
-    assert guest.python == "3.11.2"
     assert guest.extensions_enabled is True
     assert guest.auto_update is True
     assert guest.snapshot_extension == ("1.0.9220.0",)
@@ -274,6 +274,7 @@ def test_a_copy_that_no_package_owns(stubbed: Stubbed) -> None:
     assert isinstance(guest.agent, GuestAgent)
     assert guest.agent.daemon_version == "2.7.3.0"
     assert guest.agent.package is None
+    assert guest.agent.origin == "source"
 
 
 @pytest.mark.parametrize(

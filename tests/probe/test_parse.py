@@ -9,7 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.errors import HostError
-from auditor.facts import Attempt, Disk, Guest, GuestAgent, Unseen
+from auditor.facts import (
+    Attempt,
+    Disk,
+    Freeze,
+    Guest,
+    GuestAgent,
+    Interface,
+    LogTail,
+    Mount,
+    Package,
+    Python,
+    Unseen,
+)
 from auditor.probe import parse
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -22,7 +34,8 @@ FULL: dict[str, Any] = {
     "kernel": "6.1.0-28-cloud-amd64",
     "architecture": "x86_64",
     "hostname": "web-1",
-    "clock": 1795342800,
+    "bits": 64,
+    "clock": 1795342800.25,
     "agent": {
         "path": "/usr/sbin/waagent",
         "daemon_version": "2.7.3.0",
@@ -34,10 +47,12 @@ FULL: dict[str, Any] = {
         "load": "loaded",
         "active": "active",
         "enabled": "enabled",
+        "origin": "package",
     },
     "extensions_enabled": True,
     "auto_update": False,
     "snapshot_extension": ["1.0.9220.0"],
+    "snapshot_log": {"path": "/var/log/x.log", "lines": ["it failed"], "changed_at": 1795342700},
     "wire_server": [
         {"target": "http://168.63.129.16/?comp=versions", "stage": "ok", "ms": 3, "detail": "HTTP 200"},
         {"target": "168.63.129.16:32526", "stage": "ok", "ms": 2, "detail": "connected"},
@@ -47,8 +62,17 @@ FULL: dict[str, Any] = {
     "on_azure_host": True,
     "endpoints": [{"target": "a.example:443", "stage": "dns", "ms": None, "detail": "no such name"}],
     "disk": {"path": "/var/lib/waagent", "mount": "/", "free": 10, "total": 20, "noexec": True},
-    "python": "3.11.2",
+    "firewall": [
+        "iptables security: -P OUTPUT ACCEPT",
+        "iptables security: -A OUTPUT -d 168.63.129.16/32 -j DROP",
+    ],
+    "firmware_id": "dea01c5b-0000-0040-8000-00000000a001",
+    "interfaces": [{"name": "eth0", "dhcp": True, "addresses": ["10.0.0.4/24"], "source": "netplan"}],
+    "python": {"path": "/usr/bin/python3", "version": "3.11.2", "imports_agent": True, "problem": None},
     "proxies": [["unit https_proxy", "http://***@proxy:3128"]],
+    "freeze_mounts": [["/", "ext4", "/dev/sda1"], ["/mnt/a\\040b", "nfs4", "nas:/a\\134b"]],
+    "freeze_settings": [["MountsToSkip", "/mnt"], ["fsfreeze", ""]],
+    "installable": {"manager": "apt", "name": "waagent", "version": "2.7.3.0-4.1"},
 }
 
 
@@ -80,6 +104,7 @@ def test_everything() -> None:
             unit="walinuxagent",
             active="active",
             enabled="enabled",
+            origin="package",
         ),
         extensions_enabled=True,
         auto_update=False,
@@ -93,9 +118,19 @@ def test_everything() -> None:
         on_azure_host=True,
         endpoints=(Attempt("a.example:443", "dns", "no such name"),),
         disk=Disk("/var/lib/waagent", 10, 20, True),
-        python="3.11.2",
+        bits=64,
+        snapshot_log=LogTail("/var/log/x.log", ("it failed",), datetime.fromtimestamp(1795342700, UTC)),
+        firewall=("iptables security: -A OUTPUT -d 168.63.129.16/32 -j DROP",),
+        firmware_id="dea01c5b-0000-0040-8000-00000000a001",
+        interfaces=(Interface("eth0", True, ("10.0.0.4/24",), "netplan"),),
+        python=Python("/usr/bin/python3", "3.11.2", True),
+        freeze=Freeze(
+            (Mount("/", "ext4", "/dev/sda1"), Mount("/mnt/a b", "nfs4", "nas:/a\\b")),
+            (("MountsToSkip", "/mnt"), ("fsfreeze", "")),
+        ),
+        installable=Package("apt", "waagent", "2.7.3.0-4.1"),
         proxies=(("unit https_proxy", "http://***@proxy:3128"),),
-        clock=datetime.fromtimestamp(1795342800, UTC),
+        clock=datetime.fromtimestamp(1795342800.25, UTC),
     )
 
 
@@ -131,8 +166,9 @@ def test_what_is_no_answer(output: bytes, reason: str) -> None:
 
 
 FACTS = (
-    "agent", "extensions_enabled", "auto_update", "snapshot_extension", "wire_server", "imds", "vm_id",
-    "on_azure_host", "endpoints", "disk", "python", "proxies",
+    "agent", "extensions_enabled", "auto_update", "snapshot_extension", "snapshot_log", "wire_server", "imds",
+    "vm_id", "firmware_id", "on_azure_host", "endpoints", "disk", "interfaces", "firewall", "python",
+    "proxies", "installable",
 )  # fmt: skip
 
 
@@ -149,7 +185,19 @@ def test_a_fact_that_is_unseen_absent_or_nonsense(name: str) -> None:
     assert getattr(read(said(left_out)), name) == Unseen("the probe did not report it")
 
 
-@pytest.mark.parametrize("name", ["agent", "extensions_enabled", "auto_update", "vm_id", "python"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "agent",
+        "extensions_enabled",
+        "auto_update",
+        "snapshot_log",
+        "vm_id",
+        "firmware_id",
+        "python",
+        "installable",
+    ],
+)
 def test_known_to_be_absent(name: str) -> None:
     assert getattr(read(said({**FULL, name: None})), name) is None
 
@@ -215,7 +263,7 @@ attempts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(FULL)), values | attempts | st.lists(attempts, max_size=3)))
 def test_any_json_is_a_guest(changes: dict[str, Any]) -> None:
     guest = read(said({**FULL, **changes, "schema": 1}))

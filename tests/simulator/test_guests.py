@@ -35,7 +35,7 @@ async def ask(guests: SshGuests, machines: tuple[Machine, ...]) -> dict[str, Gue
 
 
 def test_the_tool_sees_each_guest_in_its_state(guests: SshGuests) -> None:
-    machines = read_hosts(guests.hosts_file)
+    machines = tuple(host.connected() for host in read_hosts(guests.hosts_file))
     assert {machine.id for machine in machines} == set(guests.truth())
     seen = asyncio.run(ask(guests, machines))
     assert {name: guest.hostname for name, guest in seen.items()} == {
@@ -59,7 +59,7 @@ def test_the_tool_sees_each_guest_in_its_state(guests: SshGuests) -> None:
 
 
 async def run(guests: SshGuests, command: str, script: str, user: str = "auditor") -> int | None:
-    connection = read_hosts(guests.hosts_file)[0].connection
+    connection = read_hosts(guests.hosts_file)[0].connected().connection
     assert connection is not None
     async with asyncssh.connect(
         connection.address,
@@ -95,7 +95,7 @@ def test_a_guest_answers_the_probe_and_nothing_else(
 
 
 def test_a_stranger_with_another_key_is_refused(guests: SshGuests) -> None:
-    connection = read_hosts(guests.hosts_file)[0].connection
+    connection = read_hosts(guests.hosts_file)[0].connected().connection
     assert connection is not None
 
     async def knock() -> None:
