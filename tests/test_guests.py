@@ -15,7 +15,7 @@ import pytest
 from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from auditor.errors import HostError, RuleSetError
-from auditor.facts import Guest, Mismatch, Unseen, identity_mismatch
+from auditor.facts import Guest, Unseen, identity_mismatch
 from auditor.guests import Guests
 from auditor.hosts import CommandResult, Script
 from auditor.hosts.fake import FakeHost
@@ -279,23 +279,39 @@ def test_no_more_than_the_allowed_number_at_once(tmp_path: Path) -> None:
 # ---- identity -----------------------------------------------------------------------------------------
 
 ID = "5b1ca0de-0000-4000-8000-00000000a001"
+SWAPPED = "dea01c5b-0000-0040-8000-00000000a001"
+OTHER = ID[:-1] + "2"
+SILENT = Unseen("no metadata service")
 
 
 @pytest.mark.parametrize(
-    ("guest_id", "azure_id", "another"),
+    ("guest_id", "board_id", "azure_id", "shown"),
     [
-        (ID, ID, False),
-        (ID.upper(), ID, False),
-        (None, ID, False),
-        (Unseen("no metadata service"), ID, False),
-        (ID, None, False),
-        (ID, ID[:-1] + "2", True),
+        (ID, None, ID, None),
+        (ID.upper(), None, ID, None),
+        (None, None, ID, None),
+        (SILENT, SILENT, ID, None),
+        (ID, None, None, None),
+        (OTHER, None, ID, OTHER),
+        # either id is enough; the board may show its first three groups with their bytes swapped
+        (SILENT, ID.upper(), ID, None),
+        (SILENT, SWAPPED, ID, None),
+        (OTHER, SWAPPED, ID, None),
+        (ID, OTHER, ID, None),
+        (SILENT, OTHER, ID, OTHER),
+        (OTHER, OTHER, ID, OTHER),
+        # a board that shows no id of its own
+        (SILENT, "Not Settable", ID, None),
+        (SILENT, "00000000-0000-0000-0000-000000000000", ID, None),
+        (SILENT, "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", ID, None),
     ],
 )
-def test_identity(guest_id: str | Unseen | None, azure_id: str | None, another: bool) -> None:
-    guest = Guest(platform="linux", observed_at=NOW, transport="ssh", privileged=True, vm_id=guest_id)
+def test_identity(
+    guest_id: str | Unseen | None, board_id: str | Unseen | None, azure_id: str | None, shown: str | None
+) -> None:
+    guest = Guest("linux", NOW, "ssh", True, vm_id=guest_id, firmware_id=board_id)
     told = identity_mismatch(guest, azure_id)
-    assert isinstance(told, Mismatch) is another
+    assert (told is None) is (shown is None)
     if told is not None:
         assert told.reason.startswith("identity mismatch: the guest says it is VM")
-        assert (told.shown, told.wanted, told.expected) == (guest_id, azure_id, True)
+        assert (told.shown, told.wanted, told.expected) == (shown, azure_id, True)

@@ -246,14 +246,14 @@ def _swapped(text: str) -> str:
 def identity_mismatch(guest: Guest, vm_id: str | None) -> Mismatch | None:
     """Why this guest cannot be the VM with that id, or None; an id not seen proves nothing.
 
-    The metadata service is asked first; where it was not seen, the board's id counts, if it is one.
+    Either id is enough, the guest's own or its board's: what an agent wrote down may stem from a copied disk.
     """
-    shown = guest.vm_id if isinstance(guest.vm_id, str) else _board_id(guest)
-    if shown is None or vm_id is None or same_id(shown, vm_id):
+    shown = [one for one in (guest.vm_id, _board_id(guest)) if isinstance(one, str)]
+    if not shown or vm_id is None or any(same_id(one, vm_id) for one in shown):
         return None
     return Mismatch(
-        f"identity mismatch: the guest says it is VM {shown}, Azure says {vm_id}; nothing it said is used",
-        shown=shown,
+        f"identity mismatch: the guest says it is VM {shown[0]}, Azure says {vm_id}; nothing it said is used",
+        shown=shown[0],
         wanted=vm_id,
     )
 
