@@ -72,18 +72,22 @@ class SshConfig:
                 self._blocks = [block for path in self._files for block in _Reader(path).blocks()]
             blocks = self._blocks
         found: Settings = {}
-        for final in (False, True):
-            for block in blocks:
-                if _applies(block.criteria, _view(alias, user, found, final)):
-                    _take(block, found)
-            if not any(criterion.kind == "final" for block in blocks for criterion in block.criteria):
-                break
+        _read(blocks, found, alias, user, final=False)
+        if any(criterion.kind == "final" for block in blocks for criterion in block.criteria):
+            found["hostname"] = [_host(found, alias)]
+            _read(blocks, found, alias, user, final=True)
         return found
 
 
-def _view(alias: str, user: str | None, found: Settings, final: bool) -> _View:
-    named = found.get("hostname", [alias])[0].replace("%h", alias)
-    return _View(alias, named, user or found.get("user", [None])[0], final)
+def _read(blocks: Iterable[_Block], found: Settings, alias: str, user: str | None, *, final: bool) -> None:
+    for block in blocks:
+        view = _View(alias, _host(found, alias), user or found.get("user", [None])[0], final)
+        if _applies(block.criteria, view):
+            _take(block, found)
+
+
+def _host(found: Settings, alias: str) -> str:
+    return found.get("hostname", [alias])[0].replace("%h", alias)
 
 
 def _take(block: _Block, found: Settings) -> None:
@@ -160,7 +164,7 @@ def _split(line: str, place: str) -> tuple[str, str]:
     if not line.strip() or line.lstrip().startswith("#"):
         return "", ""
     match = _LINE.match(line)
-    if match is None or not match[2]:
+    if match is None or not _words(match[2]):
         raise HostError(f"{place} is no setting of ssh_config")
     return match[1].lower(), match[2]
 
