@@ -17,12 +17,12 @@ _FIRST_NTLM_TOKEN = _NTLM_TOKEN + b"\1\0\0\0"
 
 @dataclass(frozen=True, slots=True)
 class Schemes:
-    """What the guests offer; Basic goes without saying over TLS, and not at all over plain HTTP."""
+    """What the guests offer; Kerberos takes its keys from the keytab that KRB5_KTNAME names."""
 
     basic: bool = True
     negotiate: bool = True
     certificate: bool = True
-    kerberos: str = ""  # the host name of the service principal HTTP/host; its key in KRB5_KTNAME
+    kerberos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,7 @@ class Login:
                 )
         if not self.schemes.kerberos:
             raise ValueError("Kerberos is not offered")
-        return spnego.server(
-            hostname=self.schemes.kerberos,
-            service="HTTP",
-            protocol="kerberos",
-            channel_bindings=self.bindings,
-        )
+        return spnego.server(protocol="kerberos", channel_bindings=self.bindings)
 
     def _through(self, context: spnego.ContextProxy, headers: tuple[tuple[str, str], ...]) -> Verdict:
         self._pending = None

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,7 +55,7 @@ class WinRmServer:
                 raise ValueError(f"{address} is no loopback address")
         basic = schemes.basic and (tls is not None or unencrypted)
         self.accounts = Accounts(accounts)
-        self.schemes = Schemes(basic, schemes.negotiate, schemes.certificate, schemes.kerberos)
+        self.schemes = replace(schemes, basic=basic)
         self.faults = faults if faults is not None else Faults()
         self.bindings = tls is not None and tls.bindings
         self.largest = limits.envelope
@@ -238,6 +239,7 @@ class _Listeners:
                     self._woken.recv(4096)
                     self._settle()
                     self._settled.set()
+        self._settled.set()
 
     def _accept(self, address: str) -> None:
         with contextlib.suppress(OSError):

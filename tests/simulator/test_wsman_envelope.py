@@ -1,0 +1,214 @@
+"""Protocol tier: whatever bytes arrive, the WS-Man server answers with a fault and stays up."""
+
+import socket
+import ssl
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.simulator.wsman import Faults, Limits, WinRmServer
+from auditor.simulator.wsman.envelope import SHELL, Envelope, parse, seconds
+from auditor.simulator.wsman.operations import CMD, Operations
+from auditor.simulator.wsman.replies import WsFault
+from auditor.simulator.wsman.sealing import Unsealable, opened
+from auditor.simulator.wsman.shells import Shells
+from tests.simulator.wsman_guest import ACCOUNTS, Guest, protocol, run
+
+FAULT = "{http://www.w3.org/2003/05/soap-envelope}Body/{http://www.w3.org/2003/05/soap-envelope}Fault"
+ACTIONS = [f"{SHELL}/{name}" for name in ("Command", "Send", "Receive", "Signal")] + [
+    f"http://schemas.xmlsoap.org/ws/2004/09/transfer/{name}" for name in ("Create", "Delete")
+]
+
+
+def operations() -> Operations:
+    """The operations of a guest whose commands would run in the calling thread."""
+    return Operations(
+        "127.0.0.1",
+        Shells(Guest(), 30),
+        limits=Limits(),
+        faults=Faults(),
+        spawn=lambda work: work(),
+        report=lambda error: None,
+    )
+
+
+def is_fault(answer: bytes) -> bool:
+    """Whether an answer is well-formed and a SOAP fault."""
+    return ET.fromstring(answer).find(FAULT) is not None
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_a_fault(text: bytes) -> None:
+    answer = operations().answer(text, "user")
+    assert answer.status == 500
+    assert is_fault(answer.body)
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=30)
+TAGS = st.sampled_from(["Shell", "Stream", "Signal", "Code", "Command", "CommandLine", "DesiredStream", "x"])
+
+
+def elements() -> st.SearchStrategy[ET.Element]:
+    """Shell elements in all sorts of places."""
+
+    def build(tag: str, attributes: dict[str, str], text: str, children: list[ET.Element]) -> ET.Element:
+        element = ET.Element(f"{{{SHELL}}}{tag}", attributes)
+        element.text = text
+        element.extend(children)
+        return element
+
+    attributes = st.dictionaries(st.sampled_from(["CommandId", "Name", "End"]), WORDS, max_size=2)
+    leaf = st.builds(build, TAGS, attributes, WORDS, st.just([]))
+    return st.recursive(
+        leaf,
+        lambda inner: st.builds(build, TAGS, attributes, WORDS, st.lists(inner, max_size=3)),
+        max_leaves=6,
+    )
+
+
+@given(
+    action=st.sampled_from(ACTIONS) | WORDS,
+    message_id=WORDS,
+    shell_id=WORDS,
+    timeout=st.just("PT0.01S") | WORDS,
+    largest=st.integers(-10, 10**13).map(str) | WORDS,
+    option=st.sampled_from(["437", "65001", "0", "-1", "²", "99999999999999"]) | WORDS,
+    body=elements(),
+)
+def test_any_envelope_has_an_answer(
+    action: str, message_id: str, shell_id: str, timeout: str, largest: str, option: str, body: ET.Element
+) -> None:
+    text = envelope(action, message_id, shell_id, timeout, largest, option, body)
+    answer = operations().answer(text, "user")
+    root = ET.fromstring(answer.body)
+    assert answer.status == (500 if root.find(FAULT) is not None else 200)
+    assert answer.status == 500 or action.endswith("/Create")
+
+
+def envelope(
+    action: str, message_id: str, shell_id: str, timeout: str, largest: str, option: str, body: ET.Element
+) -> bytes:
+    """An envelope as bytes."""
+    soap, wsman = "http://www.w3.org/2003/05/soap-envelope", "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
+    addressing = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+    root = ET.Element(f"{{{soap}}}Envelope")
+    header = ET.SubElement(root, f"{{{soap}}}Header")
+    for namespace, tag, text in (
+        (addressing, "Action", action),
+        (addressing, "MessageID", message_id),
+        (wsman, "ResourceURI", CMD),
+        (wsman, "OperationTimeout", timeout),
+        (wsman, "MaxEnvelopeSize", largest),
+    ):
+        ET.SubElement(header, f"{{{namespace}}}{tag}").text = text
+    selectors = ET.SubElement(header, f"{{{wsman}}}SelectorSet")
+    ET.SubElement(selectors, f"{{{wsman}}}Selector", {"Name": "ShellId"}).text = shell_id
+    options = ET.SubElement(header, f"{{{wsman}}}OptionSet")
+    ET.SubElement(options, f"{{{wsman}}}Option", {"Name": "WINRS_CODEPAGE"}).text = option
+    ET.SubElement(root, f"{{{soap}}}Body").append(body)
+    return ET.tostring(root)
+
+
+LAUGHS = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10) for n in range(1, 30))
+DOCTYPES = [
+    b'<?xml version="1.0"?><!DOCTYPE x SYSTEM "file:///etc/passwd"><x/>',
+    b'<!DOCTYPE x [<!ENTITY l0 "ha">' + LAUGHS + b"]><x>&l29;</x>",
+    b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>',
+    '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x><x/>'.encode("utf-16"),
+]
+
+
+@pytest.mark.parametrize("text", DOCTYPES, ids=["system", "laughs", "external", "utf-16"])
+def test_document_types_are_refused_at_once(text: bytes) -> None:
+    start = time.monotonic()
+    with pytest.raises(WsFault, match="no XML"):
+        parse(text)
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [("PT20S", 20.0), ("PT0.5S", 0.5), ("PT1M30S", 90.0), ("PT1H", 3600.0), ("P1DT1S", 86401.0)]
+    + [(text, 60.0) for text in ("", "P", "PT", "20", "PT-5S", "PT5", "PTS")],
+)
+def test_durations(duration: str, expected: float) -> None:
+    assert seconds(duration, 60.0) == expected
+
+
+def test_a_request_of_pywinrm_is_read_whole() -> None:
+    body = ET.Element(f"{{{SHELL}}}Shell")
+    read = parse(envelope(ACTIONS[-2], "uuid:1", "S1", "PT7S", "8192", "65001", body))
+    assert (read.action, read.message_id, read.shell_id) == (ACTIONS[-2], "uuid:1", "S1")
+    assert (read.timeout, read.largest, read.options) == (7.0, 8192, {"WINRS_CODEPAGE": "65001"})
+    assert isinstance(read, Envelope)
+
+
+SEALED_HEAD = (
+    b"--Encrypted Boundary\r\n\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=5\r\n"
+    b"--Encrypted Boundary\r\n\tContent-Type: application/octet-stream\r\n"
+)
+
+
+class Never:
+    """A security context that must not be asked."""
+
+    def unwrap_winrm(self, header: bytes, data: bytes) -> bytes:
+        """Refuse, as a context does with a wrong signature."""
+        raise ValueError("wrong signature")
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda data: SEALED_HEAD + data))
+def test_any_bytes_are_not_sealed(body: bytes) -> None:
+    with pytest.raises(Unsealable):
+        opened(body, Never())  # type: ignore[arg-type]
+
+
+NOISE: list[bytes] = [
+    b"",
+    b"\0" * 2000,
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\nContent-Length: 50\r\n\r\nbroken off",
+    b"POST /wsman HTTP/1.1\r\nAuthorization: Basic !!!\r\nContent-Length: 0\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\nAuthorization: Negotiate TlRMTVNTUAADAAAA\r\nContent-Length: 0\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\nAuthorization: Negotiate YA==\r\nContent-Length: 0\r\n\r\n",
+    b"POST /wsman HTTP/1.1\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
+    b"\x16\x03\x01\x00\x05hello",
+]
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["https", "http"])
+def test_noise_on_the_wire_leaves_the_server_up(tls: bool) -> None:
+    plain = {} if tls else {"tls": None}
+    with WinRmServer(Guest(), accounts=ACCOUNTS, **plain) as server:  # type: ignore[arg-type]
+        for noise in NOISE:
+            shout(server, noise, wrap if tls else lambda raw: raw)
+        shout(server, NOISE[1], lambda raw: raw)
+        assert run(protocol(server, "ntlm"), "say x")[2] == 0
+        assert server.errors == type(server.errors)()
+
+
+def wrap(raw: socket.socket) -> socket.socket:
+    """TLS without looking at the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(raw)
+
+
+def shout(server: WinRmServer, noise: bytes, dress: Callable[[socket.socket], socket.socket]) -> None:
+    """Send bytes and wait until the server has had enough."""
+    with dress(socket.create_connection((server.address, server.port), 10)) as connection:
+        try:
+            connection.sendall(noise)
+            socket.socket.shutdown(connection, socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+        except OSError:
+            return
