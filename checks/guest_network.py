@@ -16,6 +16,7 @@ EXEMPT = "Exempt 168.63.129.16 and 169.254.169.254 wherever a proxy is set (no_p
 NO_LOGIN = "Give the machine a proxy that asks for no login; Azure Backup supports no other."
 PLATFORM = ("168.63.129.16", "169.254.169.254")
 EXEMPTIONS = ("no_proxy", "bypass", "override", "exception", "exclusion")
+BY_SCRIPT = "autoconfig"
 SET_BY_HOST = "httpproxy.host"
 IRRELEVANT = ("ftp_proxy", "rsync_proxy", "gopher_proxy", "httpproxy.port")
 HIDDEN = "***@"
@@ -90,8 +91,9 @@ def _addresses(interface: Interface) -> list[str]:
         evidence="The proxies that were found, each with the place where it is set: the environment, "
         "/etc/environment, the agent's unit, HttpProxy of waagent.conf, WinHTTP and the like. An exemption "
         "counts in the place where it is written; for waagent.conf, which has none of its own, anywhere. "
-        "Addresses, wildcards and networks are understood. Addresses of proxies may hold passwords and are "
-        "never shown. The address may still be reached today: wire-server tells.",
+        "Addresses, wildcards and networks are understood; a script that chooses the proxy is not run, and "
+        "makes it unknown. Addresses of proxies may hold passwords and are never shown. The address "
+        "may still be reached today: wire-server tells.",
         repair="Add both addresses to no_proxy or to the bypass list.",
         sources=(
             "Microsoft Learn: Azure Windows VM Agent overview (no proxy before the wire server)",
@@ -107,25 +109,27 @@ def guest_proxy(facts: Facts, _rules: Rules) -> Outcome:
         return skip
     guest = asked(facts)
     entries = known(guest.proxies)
+    scripted = [place for place, address in entries if BY_SCRIPT in place.lower() and address.strip()]
     places = [place for place, address in entries if _is_proxy(place, address)]
-    if not places:
+    if not places and not scripted:
         return passed("no proxy is set", in_guest(guest, "proxies", "none"))
-    row = in_guest(guest, "proxies", f"set in {listing(places)}")
+    row = in_guest(guest, "proxies", f"set in {listing((*places, *scripted))}")
     logins = [place for place, address in entries if HIDDEN in address and place in places]
     if logins:
         return warned(f"the proxy of {clip(logins[0], 60)} wants a login", row, remediation=NO_LOGIN)
     caught = {place: hit for place in places if (hit := _caught(place, entries))}
-    if not caught:
-        return passed("the platform's addresses are exempt from every proxy", row)
-    place, addresses = next(iter(caught.items()))
-    return warned(
-        f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}", row, remediation=EXEMPT
-    )
+    if caught:
+        place, addresses = next(iter(caught.items()))
+        where = f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}"
+        return warned(where, row, remediation=EXEMPT)
+    if scripted:
+        return unknown("a script chooses the proxy, and what it exempts was not seen", row)
+    return passed("the platform's addresses are exempt from every proxy", row)
 
 
 def _is_proxy(place: str, address: str) -> bool:
-    lowered = place.lower()
-    return bool(address.strip()) and not any(word in lowered for word in (*EXEMPTIONS, *IRRELEVANT))
+    others = (*EXEMPTIONS, *IRRELEVANT, BY_SCRIPT)
+    return bool(address.strip()) and not any(word in place.lower() for word in others)
 
 
 def _caught(place: str, entries: Sequence[tuple[str, str]]) -> tuple[str, ...]:

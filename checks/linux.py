@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from auditor.facts import Facts, Freeze, Guest, Mount, Python, Unseen, known
 from auditor.model import Evidence, Outcome, Platform
@@ -17,7 +18,7 @@ REINSTALL = (
 UPGRADE = "Upgrade the distribution; do not change the Python that the system itself uses."
 MOUNTS = "Unmount what is stale or doubled, or name it in MountsToSkip of /etc/azure/vmbackup.conf."
 LOCAL_ONLY = "Set onlyLocalFilesystems=True in [SnapshotThread] of /etc/azure/vmbackup.conf."
-CONFIG = "Rewrite /etc/azure/vmbackup.conf in plain ASCII, or remove it."
+CONFIG = "Rewrite /etc/azure/vmbackup.conf in plain ASCII with a section [SnapshotThread], or remove it."
 FREEZE = "Set fsfreeze=True in /etc/azure/vmbackup.conf, unless it was switched off for a reason."
 NO = frozenset({"false", "no", "0", "off"})
 DELETED = "(deleted)"
@@ -128,7 +129,7 @@ def linux_freeze(facts: Facts, rules: Rules) -> Outcome:
 def _dangers(freeze: Freeze, settings: Mapping[str, str], rules: Rules) -> Iterator[tuple[str, str]]:
     """What may break or weaken the snapshot, each with the step against it."""
     if freeze.problem:
-        yield f"vmbackup.conf cannot be read: {clip(freeze.problem, 80)}", CONFIG
+        yield f"the extension cannot read its settings: {clip(freeze.problem, 100)}", CONFIG
     if settings.get("fsfreeze", "").lower() in NO:
         yield "the freeze is switched off in vmbackup.conf", FREEZE
     skips = {path.strip() for path in settings.get("mountstoskip", "").split(",")} - {"/"}
@@ -157,7 +158,7 @@ def _is_frozen(mount: Mount, rules: Rules) -> bool:
 
 
 def _local(mount: Mount) -> bool:
-    return mount.source.startswith("/dev/") and not _loop(mount)
+    return mount.path == "/" or (mount.source.startswith("/dev/") and not _loop(mount))
 
 
 def _loop(mount: Mount) -> bool:
@@ -165,7 +166,8 @@ def _loop(mount: Mount) -> bool:
 
 
 def _remote(mount: Mount, rules: Rules) -> bool:
-    return mount.type.lower() in rules.texts("network-filesystems")
+    kinds = rules.texts("network-filesystems")
+    return not _local(mount) and any(fnmatchcase(mount.type.lower(), kind) for kind in kinds)
 
 
 def _freeze_rows(

@@ -14,6 +14,7 @@ ENABLE = "Set the start type of this service back to manual or automatic."
 RESTART_WRITERS = "Restart the services behind these writers, or the guest in its maintenance window."
 INSTALL_DOTNET = "Install .NET Framework 4.5 or newer."
 REPAIR_WMI = "Repair WMI (winmgmt /verifyrepository, then /salvagerepository) before installing an agent."
+STRENGTHEN = "Set SchUseStrongCrypto to 1 for every .NET Framework of the guest, both 64-bit and 32-bit."
 REBOOT = "Restart the guest in its maintenance window, and before an agent is installed."
 STABLE, FIRST_FAILED = 1, 6
 
@@ -140,18 +141,19 @@ def _disabled(services: tuple[Service, ...]) -> list[Service]:
     title="Windows has what the agent and the backup need",
     planes=GUEST_PLANES,
     explanation=Explanation(
-        what=".NET is new enough, WMI can write the registry, COM+ and the installer can start, and no "
-        "restart is pending.",
+        what=".NET is new enough and uses strong cryptography, WMI can write the registry, COM+ and the "
+        "installer can start, and no restart is pending.",
         why="The snapshot extension is a .NET program that registers itself with COM+. The agent's MSI "
         "writes through WMI and fails without it, and an installation half done waits for a restart.",
         evidence="The Release number of .NET in the registry against dotnet-release, whether StdRegProv of "
         "WMI answers, the start types of COMSysApp, MSDTC and msiserver, and the marks of a pending restart. "
-        "Such a restart warns; everything else fails. What was not seen is named, and makes the check "
+        "SchUseStrongCrypto matters where .NET is older than dotnet-strong-crypto-release, or where it is 0. "
+        "That and a restart warn; everything else fails. What was not seen is named, and makes the check "
         "unknown where nothing seen fails. The registry is read as a 64-bit program reads it.",
         repair="Install .NET, repair WMI, enable the service, or restart the guest.",
         sources=(
             "Microsoft Learn: How to determine which .NET Framework versions are installed (378389 is 4.5)",
-            "Microsoft Learn: Troubleshoot backup errors on Azure VMs (COM+, MSDTC, installer)",
+            "Microsoft Learn: Troubleshoot backup errors on Azure VMs (COM+, installer, secure network)",
             "Microsoft support: Troubleshoot the Azure Windows VM agent (StdRegProv, error 1722)",
         ),
     ),
@@ -165,12 +167,20 @@ def windows_prerequisites(facts: Facts, rules: Rules) -> Outcome:
     rows = tuple(_setup_rows(guest, setup))
     if lacks := list(setup_lacks(setup, rules)):
         return failed("; ".join(what for what, _ in lacks), *rows, remediation=lacks[0][1])
-    hidden = (setup.dotnet, setup.std_reg_prov, setup.services, setup.pending_reboot)
+    hidden = (setup.dotnet, setup.std_reg_prov, setup.services, setup.pending_reboot, setup.strong_crypto)
     if gaps := [fact.reason for fact in hidden if isinstance(fact, Unseen)]:
         return unknown("; ".join(dict.fromkeys(gaps)), *rows)
     if setup.pending_reboot:
         return warned("a restart is pending", *rows, remediation=REBOOT)
+    if _weak(setup, rules):
+        return warned(".NET does not use strong cryptography", *rows, remediation=STRENGTHEN)
     return passed("everything is there", *rows)
+
+
+def _weak(setup: WindowsSetup, rules: Rules) -> bool:
+    """Whether .NET is told to use weak cryptography, or is old and not told to use strong."""
+    old = isinstance(setup.dotnet, int) and setup.dotnet < rules.number("dotnet-strong-crypto-release")
+    return setup.strong_crypto is False or (setup.strong_crypto is None and old)
 
 
 def setup_lacks(setup: WindowsSetup, rules: Rules) -> Iterator[tuple[str, str]]:
@@ -194,5 +204,7 @@ def _setup_rows(guest: Guest, setup: WindowsSetup) -> Iterator[Evidence]:
     if isinstance(setup.services, tuple) and setup.services:
         states = (f"{service.name} {service.start or 'not seen'}" for service in setup.services)
         yield in_guest(guest, "services", listing(states, 6))
+    if isinstance(setup.strong_crypto, bool):
+        yield in_guest(guest, "SchUseStrongCrypto", "1" if setup.strong_crypto else "0")
     if isinstance(setup.pending_reboot, tuple):
         yield in_guest(guest, "pending restart", listing(setup.pending_reboot) or "none")
