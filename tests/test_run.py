@@ -30,9 +30,9 @@ def given(**options: object) -> Settings:
     return settings(resolve(options, environment={}, read_file=False))
 
 
-def test_a_host_with_an_azure_id_lends_that_vm_its_connection_and_no_other() -> None:
+def test_a_host_with_an_azure_id_is_that_vm_and_no_other() -> None:
     found = combine(Inventory((VM, TWIN)), [replace(HOST, id=VM.id)])
-    assert found.machines == (replace(VM, connection=WAY_IN), TWIN)
+    assert found.machines == (VM, TWIN)
     assert found.lost == ()
 
 

@@ -57,8 +57,30 @@ def test_a_hosts_file_alone_needs_no_azure(
 
 
 @pytest.mark.parametrize(
+    ("given", "azure", "list_vms"),
+    [
+        ({"inventory": ["hosts.yaml"], "target_region": "westeurope"}, True, False),
+        ({"inventory": ["hosts.yaml"], "target_region": "westeurope", "cloud": "china"}, True, False),
+        ({"inventory": ["hosts.yaml"], "target_region": "westeurope", "azure": False}, False, False),
+        ({"inventory": ["hosts.yaml"], "target_region": "westeurope", "azure": True}, True, True),
+        ({"inventory": ["hosts.yaml"], "target_region": "westeurope", "subscription": ["s"]}, True, True),
+        ({"inventory": ["hosts.yaml"], "cloud": "china"}, True, True),
+        ({"target_region": "westeurope"}, True, True),
+    ],
+)
+def test_a_target_region_asks_azure_for_its_vaults_alone(
+    given: dict[str, Any], azure: bool, list_vms: bool
+) -> None:
+    found = resolved(given)
+    assert (found.azure, found.list_vms) == (azure, list_vms)
+
+
+@pytest.mark.parametrize(
     ("name", "raw"),
     [
+        ("run_command", "perhaps"),
+        ("command_timeout", "0"),
+        ("target_region", " "),
         ("fail_on", "sometimes"),
         ("concurrency", "0"),
         ("concurrency", "many"),
@@ -126,9 +148,10 @@ def test_every_option_can_be_set_by_its_variable() -> None:
         "tag": "a=b",
         "fail_on": "none",
         "azure": "yes",
+        "run_command": "yes",
         "host_key_policy": "strict",
     }
-    numbers = {"connect_timeout", "host_deadline", "throttle_wait"}
+    numbers = {"connect_timeout", "command_timeout", "host_deadline", "throttle_wait"}
     for option in OPTIONS:
         raw = samples.get(option.name, "2" if option.name in numbers else "value")
         values = resolve({}, {option.variable: raw}, read_file=False)

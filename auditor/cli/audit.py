@@ -10,13 +10,14 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from auditor import credentials
 from auditor import run as runs
 from auditor.cli.options import Given, with_settings
 from auditor.cli.terminal import Progress, print_summary, print_table
 from auditor.engine import Inventory
 from auditor.errors import SettingsError
 from auditor.exits import Exit, exit_code
-from auditor.model import AuditRun
+from auditor.model import AuditRun, Machine
 from auditor.output import write_reports
 from auditor.plugin import Renderer, load_checks, load_renderers
 from auditor.settings import settings
@@ -30,7 +31,7 @@ def audit(given: Given) -> None:
     renderers = choose_renderers(wanted.format)
     request = runs.Request.prepare(wanted, load_checks())
     with Progress(quiet=given.quiet) as progress:
-        run = asyncio.run(runs.audit(request, progress.update))
+        run = asyncio.run(runs.audit(request, progress.update, progress.aside(credentials.ask)))
     paths = write_reports(run, renderers, wanted.output)
     if not given.quiet:
         _summarise(run, paths)
@@ -68,15 +69,32 @@ def choose_renderers(formats: Sequence[str]) -> tuple[Renderer, ...]:
     return tuple(known[name] for name in dict.fromkeys(formats))
 
 
+def _way(machine: Machine) -> str:
+    """How the guest of a machine would be reached, in a few words."""
+    connection = machine.connection
+    if machine.left_out:
+        return "left out"
+    if machine.unreachable:
+        return "out of reach"
+    if connection is None:
+        return "-"
+    place = connection.address if connection.port is None else f"{connection.address}:{connection.port}"
+    user = f"{connection.user}@" if connection.user else ""
+    return f"{connection.transport} {user}{place}" if place else connection.transport
+
+
 def _print_inventory(found: Inventory) -> None:
     print_table(
-        ("name", "platform", "location", "source", "id"),
+        ("name", "platform", "location", "source", "guest", "id"),
         (
-            (machine.name, machine.platform, machine.location, machine.source, machine.id)
+            (machine.name, machine.platform, machine.location, machine.source, _way(machine), machine.id)
             for machine in found.machines
         ),
     )
     typer.echo(f"{len(found.machines)} machines")
+    for machine in found.machines:
+        if machine.unreachable:
+            typer.echo(visible(f"out of reach: {machine.name}: {machine.unreachable}"))
     for limit in found.limits:
         typer.echo(visible(f"could not see {limit.scope}: {limit.reason}"))
     for lost in found.lost:

@@ -39,14 +39,11 @@ def with_settings(command: Callable[[Given], None]) -> Callable[..., None]:
 
 
 def _parameter(option: Option) -> inspect.Parameter:
-    kind: Any = list[str] | None if option.many else str | None
-    flags = [option.flag]
-    if option.name == "azure":
-        kind, flags = bool | None, ["--azure/--no-azure"]
+    kind: Any = bool | None if option.boolean else list[str] | None if option.many else str | None
     info = typer.Option(
-        *flags,
+        f"{option.flag}/--no-{option.flag.removeprefix('--')}" if option.boolean else option.flag,
         help=f"{option.help} [env: {option.variable}]",
-        metavar=None if option.name == "azure" else option.metavar,
+        metavar=None if option.boolean else option.metavar,
         show_default=False,
         rich_help_panel=option.panel,
     )

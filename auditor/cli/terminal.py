@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,6 +70,18 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+    def aside(self, ask: Callable[[str], str]) -> Callable[[str], str]:
+        """The same question, asked while the bar is out of the way."""
+
+        def asked(name: str) -> str:
+            self._bar.stop()
+            try:
+                return ask(name)
+            finally:
+                self._bar.start()
+
+        return asked
 
     def update(self, stage: str, done: int, total: int | None) -> None:
         """Show the stage, and that `done` of `total` machines are judged (None: not known yet)."""

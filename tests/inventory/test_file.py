@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import InventoryFileError
-from auditor.inventory.file import read_hosts
+from auditor.inventory.file import read_hosts as hosts_of
 from auditor.model import Connection, Machine, Platform
 
 VM = "/subscriptions/S-1/resourceGroups/Rg-1/providers/Microsoft.Compute/virtualMachines/Db-1"
@@ -54,6 +54,11 @@ db-1,,db.example,,,,,,{VM}
 """
 
 
+def read_hosts(path: Path) -> tuple[Machine, ...]:
+    """The machines of a file, with the connections that it gives them."""
+    return tuple(host.connected() for host in hosts_of(path))
+
+
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
@@ -91,6 +96,81 @@ def test_windows_is_asked_by_winrm(tmp_path: Path) -> None:
     assert machine.connection == Connection("w", transport="winrm")
 
 
+EVERYTHING = """
+- name: web
+  address: web.example
+  user: azops
+  key: ~/.ssh/fleet
+  password: env:WEB
+  passphrase: prompt:key
+  sudo_password: keyring:fleet/azops
+  jump: [bastion, "ops@[2001:db8::1]:2222"]
+- name: win
+  address: 10.0.0.9
+  transport: WinRM
+  user: CORP\\admin
+  auth: certificate
+  key: /etc/fleet/admin.key
+  certificate: /etc/fleet/admin.pem
+  ca: /etc/fleet/ca.pem
+  server_name: win.corp.example
+- {name: lab, address: lab, platform: windows, plain_http: yes, password: keyvault:fleet/lab}
+- {name: ssh-windows, address: w, platform: windows, transport: ssh}
+"""
+
+
+def test_every_field_of_a_connection_can_be_given(tmp_path: Path) -> None:
+    found = [machine.connection for machine in read_hosts(write(tmp_path / "hosts.yaml", EVERYTHING))]
+    assert found == [
+        Connection(
+            "web.example",
+            user="azops",
+            key="~/.ssh/fleet",
+            password="env:WEB",
+            passphrase="prompt:key",
+            sudo_password="keyring:fleet/azops",
+            jump=("bastion", "ops@[2001:db8::1]:2222"),
+        ),
+        Connection(
+            "10.0.0.9",
+            user="CORP\\admin",
+            transport="winrm",
+            auth="certificate",
+            key="/etc/fleet/admin.key",
+            certificate="/etc/fleet/admin.pem",
+            ca="/etc/fleet/ca.pem",
+            server_name="win.corp.example",
+        ),
+        Connection("lab", transport="winrm", plain_http=True, password="keyvault:fleet/lab"),
+        Connection("w"),
+    ]
+
+
+def test_csv_gives_the_same_fields(tmp_path: Path) -> None:
+    table = (
+        "name,address,platform,transport,jump,plain_http,password,azure_id\n"
+        'a,a.example,,,"one, two@b:22",,env:A,\n'
+        "b,b.example,windows,,,true,file:/run/secret,\n"
+        f"c,,,run-command,,,,{VM}\n"
+    )
+    found = [machine.connection for machine in read_hosts(write(tmp_path / "hosts.csv", table))]
+    assert found == [
+        Connection("a.example", password="env:A", jump=("one", "two@b:22")),
+        Connection("b.example", transport="winrm", plain_http=True, password="file:/run/secret"),
+        Connection("c", transport="run-command"),
+    ]
+
+
+@pytest.mark.parametrize("field", ["password", "passphrase", "sudo_password"])
+@pytest.mark.parametrize("value", ["canary", "[canary]", "{env: canary}", "!vault canary", '"a\\ncanary"'])
+def test_a_written_out_secret_is_refused_and_not_repeated(tmp_path: Path, field: str, value: str) -> None:
+    path = write(tmp_path / "hosts.yaml", f"- {{name: a, address: a, key: k, {field}: {value}}}")
+    with pytest.raises(InventoryFileError) as caught:
+        read_hosts(path)
+    assert f"{path}, host 1 ('a'): {field}" in str(caught.value)
+    assert "canary" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+
+
 def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
     (machine,) = read_hosts(write(tmp_path / "h.yaml", "- {name: w, address: w, key: /nowhere/key}"))
     assert machine.connection == Connection("w", key="/nowhere/key")
@@ -112,7 +192,7 @@ def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
         ("- {name: a}", "host 1 ('a'): address is missing"),
         ("- {name: a, address: ''}", "host 1 ('a'): address is missing"),
         ("- {name: a, address: a, adress: b}", "unknown field 'adress'; did you mean 'address'?"),
-        ("- {name: a, address: a, password: b}", "unknown field 'password'; known: name, platform"),
+        ("- {name: a, address: a, passwd: b}", "unknown field 'passwd'; did you mean 'password'"),
         ("- {name: a, address: a, 3: b}", "unknown field 3"),
         ("- {name: a, address: a}\n- {name: A, address: b}", "host 2 ('A'): the name of 'A' stands at"),
         (
@@ -129,6 +209,34 @@ def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
         ('- {name: "a\\nb", address: a}', "name holds a control character"),
         ("- {name: a, address: a, platform: solaris}", "platform 'solaris' is not supported; choose one of"),
         ("- {name: a, address: a, azure_id: db-1}", "azure_id 'db-1' is not the resource id of a VM"),
+        (
+            "- {name: a, address: a, transport: telnet}",
+            "transport 'telnet' is not supported; choose one of ssh",
+        ),
+        ("- {name: a, address: a, auth: digest}", "auth 'digest' is not supported; choose one of ntlm"),
+        ("- {name: a, address: a, plain_http: perhaps}", "plain_http 'perhaps' is neither true nor false"),
+        ("- {name: a, address: a, jump: 'a b'}", "the jump host 'a b' is not written [user@]host[:port]"),
+        ("- {name: a, address: a, jump: -oProxyCommand=x}", "is not written [user@]host[:port]"),
+        ("- {name: a, address: a, jump: [1]}", "jump is a list of [user@]host[:port]"),
+        ("- {name: a, address: a, auth: ntlm}", "auth is not for ssh"),
+        ("- {name: a, address: a, server_name: b}", "server_name is not for ssh"),
+        ("- {name: a, address: a, platform: windows, jump: b}", "jump is not for winrm"),
+        (
+            "- {name: a, address: a, platform: windows, sudo_password: 'env:A'}",
+            "sudo_password is not for winrm",
+        ),
+        (
+            "- {name: a, address: a, platform: windows, auth: basic, plain_http: true}",
+            "auth basic over plain HTTP would show the sign-in",
+        ),
+        ("- {name: a, address: a, platform: windows, auth: certificate}", "needs a certificate and its key"),
+        (
+            "- {name: a, address: a, platform: windows, certificate: c}",
+            "a certificate is for auth certificate",
+        ),
+        ("- {name: a, address: a, passphrase: 'env:A'}", "a passphrase is for a key, and none is named"),
+        ("- {name: a, transport: run-command}", "run-command leads into Azure VMs; give the azure_id"),
+        (f"- {{name: a, transport: run-command, user: b, azure_id: {VM}}}", "user is not for run-command"),
         ("- {name: a, address: a, tags: [x]}", "tags are ['x']; a mapping or k=v;k=v is wanted"),
         ("- {name: a, address: a, tags: x}", "every tag is written k=v"),
         ("- {name: a, address: a, tags: =x}", "every tag is written k=v"),
@@ -136,8 +244,8 @@ def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
         ("- &a {name: a, address: a}\n- *a", "line 2: aliases"),
         ("- !!python/object/apply:os.system [touch x]", "not usable YAML: could not determine a constructor"),
         ("- !!python/name:os.system", "not usable YAML"),
-        ("[" * 100_000 + "]" * 100_000, "nested more than 16 deep"),
-        ("{a: " * 100_000, "nested more than 16 deep"),
+        ("[" * 100_000 + "]" * 100_000, "nested more than 32 deep"),
+        ("{a: " * 100_000, "nested more than 32 deep"),
         ("- {name: a, address: 2001-99-99}", "not usable YAML"),
         ("- {[a]: b}", "not usable YAML"),
         ("- {name: a, address: a}\n---\n- {}", "not usable YAML"),
