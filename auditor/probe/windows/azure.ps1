@@ -25,7 +25,7 @@ function Get-Direct($Uri, $Target, $Limit) {
   }
 }
 $Client = New-Object Net.Sockets.TcpClient
-$Connect = $Client.BeginConnect('168.63.129.16', 32526, $null, $null)
+$Connect = Get-Fact { $Client.BeginConnect('168.63.129.16', 32526, $null, $null) }
 $Wire = 'http://168.63.129.16/?comp=versions'
 $Versions = Get-Fact { (Get-Direct $Wire $Wire 5000).attempt }
 $Imds = 'http://169.254.169.254/metadata/instance'

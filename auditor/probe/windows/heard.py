@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from auditor.errors import HostError
 from auditor.facts import Service, Unseen
@@ -72,7 +73,19 @@ def _printed(piece: Piece, answer: Answer) -> Document:
     body, end, _ = rest.partition(END)
     if not begin or not end:
         raise HostError(_complaint(piece.name, answer))
-    return readers.json_object(body)
+    found = readers.json_object(body)
+    return {key: _unwrapped(value) for key, value in found.items()}
+
+
+def _unwrapped(value: Any) -> Any:
+    """PowerShell 5.1 writes some lists as {"value": [...], "Count": 1}."""
+    if isinstance(value, list):
+        return [_unwrapped(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"value", "Count"} and isinstance(value["value"], list):
+        return _unwrapped(value["value"])
+    return {key: _unwrapped(item) for key, item in value.items()}
 
 
 def _complaint(name: str, answer: CommandResult) -> str:
