@@ -64,6 +64,11 @@ class Line:
         if self._wire is not None:
             self._wire.cut()
 
+    def close(self) -> None:
+        """Let the connection go, also one that was left in the middle of an answer."""
+        if self._wire is not None:
+            self._wire.close()
+
     def _adopt(self, wire: Wire | TlsWire) -> None:
         self._wire = wire
         wire.budget = ANSWER_LIMIT
@@ -117,7 +122,14 @@ class GuestAdapter(HTTPAdapter):
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         """The answer; raises `HostError` for one that nobody may follow, unpack or believe."""
         response = super().build_response(req, resp)
-        status, headers = response.status_code, response.headers
+        try:
+            self._judge(response.status_code, response.headers)
+        except HostError:
+            response.close()
+            raise
+        return response
+
+    def _judge(self, status: int, headers: Mapping[str, str]) -> None:
         if status == 401:
             self.refusals += 1
             self.offered = self.offered or tuple(_SCHEME.findall(headers.get("WWW-Authenticate", "")))
@@ -128,7 +140,6 @@ class GuestAdapter(HTTPAdapter):
             raise HostError(f"{self._place} packs its answers, which nobody asked for")
         if self.sealed and status != 401 and not _is_sealed(headers):
             raise HostError(f"{self._place} answered HTTP {status} without the encryption agreed on")
-        return response
 
     def close(self) -> None:
         """Let the connections go."""

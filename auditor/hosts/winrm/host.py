@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 
 from auditor.credentials import Secrets, hide
-from auditor.errors import HostError
+from auditor.errors import HostError, Unreachable
 from auditor.hosts import CommandResult, Script
 from auditor.hosts.commands import command_line
 from auditor.hosts.options import GuestOptions
+from auditor.hosts.winrm import soap
 from auditor.hosts.winrm.account import Account, account
 from auditor.hosts.winrm.adapter import ANSWER_LIMIT
 from auditor.hosts.winrm.link import CONNECTING, OPENING, Link
@@ -58,6 +59,7 @@ class WinRmHost:
         self._link: Link | None = None
         self._shell: RemoteShell | None = None
         self._cut: str | None = None
+        self._farewell: float | None = None
         self._stage = "starting"
         self._clock = Clock(options.deadline, self._overrun)
 
@@ -68,13 +70,15 @@ class WinRmHost:
 
     def run(self, script: Script, timeout: float) -> CommandResult:
         """Run a script; raises `HostError` with the reason, and leaves no shell behind then."""
+        line = _line_of(script)
         self._clock.start()
         try:
-            return self._run(command_line(script), script.data, timeout)
+            return self._run(line, script.data, timeout)
         except Exception as error:  # pywinrm and what is below it raise what they like
             why = self._cut or self._why(error)
+            kind = Unreachable if isinstance(error, Unreachable) and self._cut is None else HostError
             self._let_go()
-            raise HostError(why) from error
+            raise kind(why) from error
 
     def abort(self, reason: str) -> None:
         """Cut the connection from another thread; whoever waits gets `HostError(reason)`."""
@@ -117,13 +121,13 @@ class WinRmHost:
         self._left()
         self._hang_up()
         self._stage = CONNECTING
-        link = self._connect(self._left)
+        link = self._connect()
         return RemoteShell(link, self._options.auth_timeout)
 
-    def _connect(self, left: Callable[[], float]) -> Link:
+    def _connect(self) -> Link:
         if self._account is None:
             self._account = account(self._connection, self._options, self._secrets)
-        self._link = link = Link(self._account, self._options, left)
+        self._link = link = Link(self._account, self._options, self._left)
         if link.sign_in() and self._stage == CONNECTING:
             self._stage = OPENING
         return link
@@ -133,16 +137,17 @@ class WinRmHost:
         shell, self._shell = self._shell, None
         if shell is not None:
             self._stage = CLOSING
-            end = time.monotonic() + FAREWELL
+            self._farewell = time.monotonic() + FAREWELL
             with contextlib.suppress(Exception):  # a shell that stays open ends by itself, later
-                shell.close(self._sound_link(end))
+                shell.close(self._sound_link())
+            self._farewell = None
         self._hang_up()
 
-    def _sound_link(self, end: float) -> Link:
+    def _sound_link(self) -> Link:
         if self._link is not None and self._link.sound:
             return self._link
         self._hang_up()
-        return self._connect(lambda: end - time.monotonic())
+        return self._connect()
 
     def _hang_up(self) -> None:
         if self._link is not None:
@@ -154,6 +159,8 @@ class WinRmHost:
         return self._cut is None and is_lost(error) and not overdrawn
 
     def _left(self) -> float:
+        if self._farewell is not None:
+            return self._farewell - time.monotonic()
         left = self._clock.end - time.monotonic()
         if self._cut is not None or left <= 0:
             raise HostError(self._cut or self._too_late())
@@ -173,3 +180,10 @@ class WinRmHost:
             return f"{place} sent more than {ANSWER_LIMIT} bytes in one answer; reading stopped there"
         link = self._link
         return reason(error, Scene(self._account, self.stage, link.patience, link.adapter.offered))
+
+
+def _line_of(script: Script) -> str:
+    try:
+        return soap.writable(command_line(script))
+    except ValueError as error:
+        raise HostError(f"the script cannot be sent: {error}") from error

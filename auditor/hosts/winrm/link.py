@@ -71,6 +71,7 @@ class Link:
     def close(self) -> None:
         """Let the connection go."""
         self._protocol.transport.close_session()
+        self.line.close()
 
     def _wait(self, patience: float) -> None:
         self.patience = min(patience, self._left())

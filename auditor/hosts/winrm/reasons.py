@@ -176,7 +176,7 @@ def _root(error: Exception) -> object:
 
 _REASONS: tuple[tuple[Any, Callable[[Any, Scene], str]], ...] = (
     (HostError | SecretError, _own),
-    (InvalidCredentialsError, _sign_in),
+    (InvalidCredentialsError | PermissionError, _sign_in),
     (WSManFaultError, _fault),
     (WinRMTransportError, _http),
     (WinRMOperationTimeoutError, _stalled),

@@ -58,15 +58,17 @@ def create(operation: float) -> str:
 
 
 def command(shell: str, line: str, operation: float, *, console: bool) -> str:
-    """Start a command line; `console` is false where its input will be sent, as through a pipe.
-
-    Raises `ValueError` for a line with characters that XML has no way to write.
-    """
-    if _UNFIT.search(line):
-        raise ValueError("the command line holds control characters")
+    """Start a command line; `console` is false where its input will be sent, as through a pipe."""
     options = _options(WINRS_CONSOLEMODE_STDIN=str(console).upper(), WINRS_SKIP_CMD_SHELL="FALSE")
     body = f"<rsp:CommandLine><rsp:Command>{escape(line)}</rsp:Command></rsp:CommandLine>"
     return _envelope(f"{_SHELL}/Command", body, operation, shell, options)
+
+
+def writable(text: str) -> str:
+    """The text; raises `ValueError` for characters that XML has no way to write."""
+    if _UNFIT.search(text):
+        raise ValueError("a control character or half a character in a command line")
+    return text
 
 
 def send(shell: str, command_id: str, data: bytes, operation: float, *, end: bool) -> str:

@@ -1,0 +1,230 @@
+"""Windows guests that fail (protocol tier): the right reason, in time, no shell and no thread left behind."""
+
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from auditor.errors import HostError, Unreachable
+from auditor.hosts import CommandResult
+from auditor.hosts.options import GuestOptions
+from auditor.model import WINRM, Connection
+from auditor.simulator.wsman import Execution, Fault, Kind, Limits, WinRmServer
+from tests.hosts.windows import (
+    ADMIN,
+    LATE,
+    PASSWORD,
+    QUICK,
+    Windows,
+    ask,
+    cmd,
+    connection_to,
+    nothing_left,
+    opened,
+    reason,
+)
+
+SHORT = replace(QUICK, connect_timeout=1, auth_timeout=1)
+HURRIED = replace(QUICK, auth_timeout=5, deadline=2)
+TOO_LATE = "^the deadline of 2 s passed while running the script$"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """No thread and no descriptor outlives a test."""
+    with nothing_left():
+        yield
+
+
+@pytest.fixture
+def server() -> Iterator[WinRmServer]:
+    """A guest over HTTPS, to be spoilt."""
+    with WinRmServer(Windows(), accounts={ADMIN: PASSWORD}) as running:
+        yield running
+
+
+# A shell whose number never came cannot be closed: Windows ends it when it has been idle for three minutes.
+@pytest.mark.parametrize(
+    ("fault", "options", "said", "within", "left"),
+    [
+        (Fault(Kind.STALL), SHORT, "stalled while signing in: no answer within 1 s", 1, 0),
+        (Fault(Kind.STALL), HURRIED, "stalled while signing in", 2, 0),
+        (Fault(Kind.STALL, "Create"), SHORT, "stalled while opening a shell: no answer within 1 s", 1, 1),
+        (Fault(Kind.STALL, "Command"), SHORT, "stalled while running the script", 1, 0),
+        (Fault(Kind.STALL, "Receive"), HURRIED, "while running the script", 2, 0),
+        (Fault(Kind.SLOW_HANDSHAKE), SHORT, "did not finish the TLS handshake within 1 s", 1, 0),
+        (Fault(Kind.SLOW_HANDSHAKE), HURRIED, "did not finish the TLS handshake", 2, 0),
+        (Fault(Kind.DROP), QUICK, "dropped the connection while signing in", 0, 0),
+        (Fault(Kind.DROP, "Create"), QUICK, "dropped the connection while opening a shell", 0, 2),
+        (Fault(Kind.SERVER_ERROR), QUICK, "answered HTTP 500 while signing in", 0, 0),
+        (Fault(Kind.SERVER_ERROR, "Receive"), QUICK, "answered HTTP 500 while running the script", 0, 0),
+        (Fault(Kind.MALFORMED), QUICK, "answered what is no WS-Man while signing in", 0, 0),
+        (Fault(Kind.MALFORMED, "Command"), QUICK, "answered what is no WS-Man while running", 0, 0),
+        (Fault(Kind.QUOTA), QUICK, "opens no more shells for .*quota.*MaxShellsPerUser", 0, 0),
+        (Fault(Kind.SHELL_GONE, "Receive"), QUICK, "has lost the shell while running the script", 0, 0),
+        (Fault(Kind.HANG), replace(QUICK, deadline=2), TOO_LATE, 2, 0),
+    ],
+)
+def test_a_fault_has_its_reason(
+    server: WinRmServer, fault: Fault, options: GuestOptions, said: str, within: float, left: int
+) -> None:
+    server.faults.add(fault)
+    why = reason(connection_to(server), within, options)
+    assert re.search(said, why), why
+    assert f"{server.address}:{server.port}" in why or why.startswith("the deadline of")
+    assert server.open_shells == left
+
+
+def test_a_guest_that_refuses_may_be_reached_another_way(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.REFUSE))
+    with pytest.raises(Unreachable, match=f"connection refused by {server.address}:{server.port}"):
+        ask(connection_to(server))
+
+
+def test_a_name_that_nobody_knows() -> None:
+    connection = Connection("no-such-host.invalid", user="x", password="env:PASSWORD", transport=WINRM)
+    assert "'no-such-host.invalid'" in reason(connection, 2)
+
+
+def test_an_address_that_never_answers() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        others = [socket.socket() for _ in range(3)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        address, port = full.getsockname()
+        connection = Connection(address, port, "x", password="env:PASSWORD", transport=WINRM)
+        assert "(TCP connect)" in reason(connection, 1, SHORT)
+        for other in others:
+            other.close()
+
+
+def test_a_connection_lost_before_anything_ran_is_tried_once_more(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.DROP, times=1))
+    assert ask(connection_to(server)).exit_status == 0
+    assert server.open_shells == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"tls": None}], ids=["https", "sealed"])
+@pytest.mark.parametrize("operation", ["Command", "Receive"])
+def test_a_connection_lost_mid_command_is_no_answer_and_the_next_is(
+    settings: dict[str, Any], operation: str
+) -> None:
+    with WinRmServer(Windows(), accounts={ADMIN: PASSWORD}, **settings) as server:
+        server.faults.add(Fault(Kind.DROP, operation, times=1))
+        with opened(connection_to(server)) as host:
+            assert host.run(cmd("echo 1"), 5) == CommandResult(None, b"")
+            assert server.open_shells == 0
+            assert host.run(cmd("echo 2"), 5) == CommandResult(0, b"2\r\n")
+        assert server.open_shells == 0
+
+
+def test_what_came_before_the_loss_is_kept(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.DROP, "Receive", after=1))
+    said = ask(connection_to(server), cmd("print 400000"))
+    assert said.exit_status is None
+    assert said.stdout
+    assert said.stdout == (b"0123456789abcdef" * 25_000)[: len(said.stdout)]
+    assert server.open_shells == 0
+
+
+def test_an_answer_is_not_lost_with_the_goodbye(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.DROP, "Signal"))
+    server.faults.add(Fault(Kind.DROP, "Delete"))
+    assert ask(connection_to(server)) == CommandResult(0, b"hello\r\n")
+
+
+def test_a_goodbye_that_is_not_answered_is_short(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.STALL, "Delete"))
+    start = time.monotonic()
+    assert ask(connection_to(server)) == CommandResult(0, b"hello\r\n")
+    assert time.monotonic() - start < 2 + LATE
+
+
+def test_a_command_that_hangs_is_ended(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.HANG, times=1))
+    with opened(connection_to(server)) as host:
+        start = time.monotonic()
+        with pytest.raises(HostError, match=r"the script did not end within 1\.5 s"):
+            host.run(cmd("echo 1"), 1.5)
+        assert 1.5 <= time.monotonic() - start < 1.5 + LATE
+        assert server.open_shells == 0
+        assert host.run(cmd("echo 2"), 5).exit_status == 0
+    assert Counter(seen.operation for seen in server.requests)["Signal"] == 2
+
+
+def test_a_slow_command_is_waited_for() -> None:
+    class Slow(Windows):
+        def run(self, *given: Any) -> Execution:
+            time.sleep(1.2)
+            return Execution(0, b"done")
+
+    with WinRmServer(Slow(), accounts={ADMIN: PASSWORD}, limits=Limits(receive=0.3)) as server:
+        assert ask(connection_to(server)) == CommandResult(0, b"done")
+        assert Counter(seen.operation for seen in server.requests)["Receive"] >= 4
+
+
+def test_slow_output_is_cut_at_the_command_s_time(server: WinRmServer) -> None:
+    server.faults.add(Fault(Kind.SLOW_OUTPUT, seconds=0.2, size=2))
+    why = reason(connection_to(server), 0.5, timeout=0.5)
+    assert why == "the script did not end within 0.5 s"
+    assert server.open_shells == 0
+
+
+def test_input_that_is_not_taken_does_not_hide_the_answer() -> None:
+    with WinRmServer(Windows(), accounts={ADMIN: PASSWORD}, limits=Limits(envelope=100_000)) as server:
+        said = ask(connection_to(server), cmd("echo 1", b"x" * 200_000))
+        assert said == CommandResult(0, b"1\r\n")
+
+
+def test_a_shell_quota_of_the_server_itself() -> None:
+    with (
+        WinRmServer(Windows(), accounts={ADMIN: PASSWORD}, limits=Limits(shells_per_user=1)) as server,
+        opened(connection_to(server)) as first,
+    ):
+        first.run(cmd("echo 1"), 5)
+        assert "quota" in reason(connection_to(server), 0)
+        assert server.open_shells == 1
+
+
+# ---- cut from outside -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage"),
+    [
+        (Fault(Kind.SLOW_HANDSHAKE, times=1), "connecting"),
+        (Fault(Kind.STALL, times=1), "signing in"),
+        (Fault(Kind.STALL, "Create", times=1), "opening a shell"),
+        (Fault(Kind.HANG, times=1), "running the script"),
+        (Fault(Kind.STALL, "Receive", times=1), "running the script"),
+    ],
+)
+def test_an_abort_ends_every_wait(server: WinRmServer, fault: Fault, stage: str) -> None:
+    server.faults.add(fault)
+    seen: list[str] = []
+    with opened(connection_to(server), replace(QUICK, auth_timeout=5)) as host:
+
+        def cut() -> None:
+            seen.append(host.stage)
+            host.abort("enough")
+
+        cutter = threading.Timer(0.6, cut)
+        cutter.start()
+        start = time.monotonic()
+        with pytest.raises(HostError, match=r"^enough$"):
+            host.run(cmd("echo 1"), 5)
+        assert time.monotonic() - start < 0.6 + LATE
+        cutter.join()
+        assert seen == [stage]
+        with pytest.raises(HostError, match=r"^enough$"):
+            host.run(cmd("echo 1"), 5)
+    assert server.open_shells == (1 if fault.operation == "Create" else 0)
