@@ -84,7 +84,8 @@ class Login:
                 self._pending = self._acceptor(token)
             with NTLM_STORE.lent(self.accounts):
                 answer = self._pending.step(token)
-        except (binascii.Error, ValueError, SpnegoError):
+        except (binascii.Error, ValueError, SpnegoError, AttributeError):
+            # the last one comes from gssapi, for a ticket that no key in the keytab opens
             self._pending = None
             return self._refused()
         headers = (("WWW-Authenticate", f"{scheme} {base64.b64encode(answer).decode()}"),) if answer else ()

@@ -218,7 +218,7 @@ class _Listeners:
     def close(self) -> None:
         self._faults.unwatch(self._changed)
         self._ended = True
-        self._changed()
+        self._wake.send(b".")
         self._thread.join()
         for listener in (*self._sockets.values(), self._wake, self._woken):
             listener.close()
@@ -239,7 +239,6 @@ class _Listeners:
                     self._woken.recv(4096)
                     self._settle()
                     self._settled.set()
-        self._settled.set()
 
     def _accept(self, address: str) -> None:
         with contextlib.suppress(OSError):
