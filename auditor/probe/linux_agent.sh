@@ -163,7 +163,9 @@ fact_python() {
     python_imports=$(python_import "$python")
     case $PRIVILEGED:$SUDO:$python_imports in
       true:?*:false*) python_imports=$(python_import $SUDO "$python") ;;
-      false:*:false*) python_imports="null not as root: ${python_imports#* }" ;;
+      false:*:false*)
+        member python "$(unseen "$python cannot import the agent, but was not tried as root ($PRIVILEGE_PROBLEM): ${python_imports#* }")"
+        return ;;
     esac
   fi
   member python "{\"path\":$(str "$python"),\"version\":$(text "$python_version"),\"imports_agent\":${python_imports%% *},\"problem\":$(text "${python_imports#* }")}"

@@ -115,10 +115,9 @@ def _freeze(document: Document) -> Freeze | Unseen:
     if isinstance(mounts, Unseen):
         return mounts
     settings = fact(document, "freeze_settings", lambda value: readers.items(value, readers.pair))
-    problem = readers.text(document.get("freeze_problem"))
     if isinstance(settings, Unseen):
-        return Freeze(mounts, None, problem or settings.reason)
-    return Freeze(mounts, settings, problem)
+        return settings
+    return Freeze(mounts, settings, readers.text(document.get("freeze_problem")))
 
 
 # ---- readers: a JSON value to a fact, or Malformed -----------------------------------------------

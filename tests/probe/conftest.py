@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -108,55 +108,63 @@ def box(tmp_path: Path) -> Box:
     return Box(tmp_path)
 
 
-Stubbed = Callable[..., Answer]
+class Stubbed:
+    """The probe with stand-ins for the agent, the system's programs and the files it reads.
+
+    They encode our own belief of what stands there: this tries the reading, not the belief. `folder` gets
+    the programs in `stubs` and the top of the file system in `root`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.stubs, self.top = folder / "stubs", folder / "root"
+        self.stubs.mkdir()
+        self.top.mkdir()
+
+    def __call__(
+        self,
+        config: str | None = None,
+        lib: Iterable[str] = (),
+        tree: Mapping[str, str | bytes] | None = None,
+        only: Iterable[str] = (),
+        shell: Sequence[str] = ("sh", "-s"),
+        **programs: str,
+    ) -> Answer:
+        """Run the probe; `only` names the facts to be asked for, by default all but the network's."""
+        files = {**(tree or {}), **({"etc/waagent.conf": config} if config is not None else {})}
+        for path, content in files.items():
+            (self.top / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.top / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+        for name in lib:
+            (self.top / "var/lib/waagent" / name).mkdir(parents=True)
+        if "systemctl" in programs:
+            (self.top / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+        for own in ("proc", "sys"):
+            if not (self.top / own).exists():
+                (self.top / own).symlink_to(f"/{own}")
+        for name, body in {"curl": "exit 7", **programs}.items():
+            path = self.stubs / name.replace("_", "-")
+            path.write_text(f"#!/bin/sh\n{body}\n")
+            path.chmod(0o755)
+        return run_probe(shell, self.script(only))
+
+    def script(self, only: Iterable[str] = ()) -> str:
+        """The probe with our programs before the system's, and another top of the file system."""
+        script = linux_script([])
+        asked = "\n".join(f"  fact_{name} &" for name in only)
+        for real, ours in {
+            "  fact_installable &\n": "",
+            "\nPATH=/usr/sbin:": f"\nPATH={self.stubs}:/usr/sbin:",
+            "\nROOT=\n": f"\nROOT={self.top}\n",
+            "for agent_dir in /usr/sbin ": f"for agent_dir in {self.stubs} /usr/sbin ",
+            '  fact_endpoints "$@" &\n  fact_wire &\n  fact_imds &\n': f"{asked}\n  wait\n  return\n"
+            * bool(asked),
+        }.items():
+            assert real in script
+            script = script.replace(real, ours)
+        return script
 
 
 @pytest.fixture
 def stubbed(tmp_path: Path) -> Stubbed:
-    """Run the probe with stand-ins for the agent and the system's programs.
-
-    They encode our own belief of what those print: this tries the reading, not the belief.
-    """
-
-    def run(
-        config: str | None = None,
-        lib: Iterable[str] | None = None,
-        tree: Mapping[str, str | bytes] | None = None,
-        shell: Sequence[str] = ("sh", "-s"),
-        **programs: str,
-    ) -> Answer:
-        stubs, top = tmp_path / "stubs", tmp_path / "root"
-        files = {**(tree or {})}
-        if config is not None:
-            files["etc/waagent.conf"] = config
-        for path, content in files.items():
-            (top / path).parent.mkdir(parents=True, exist_ok=True)
-            (top / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-        for name in lib if lib is not None else ():
-            (top / "var/lib/waagent" / name).mkdir(parents=True)
-        if "systemctl" in programs:
-            (top / "run/systemd/system").mkdir(parents=True)
-        for own in ("proc", "sys"):
-            if not (top / own).exists():
-                top.mkdir(exist_ok=True)
-                (top / own).symlink_to(f"/{own}")
-        stubs.mkdir()
-        for name, body in {"curl": "exit 7", **programs}.items():
-            path = stubs / name.replace("_", "-")
-            path.write_text(f"#!/bin/sh\n{body}\n")
-            path.chmod(0o755)
-        return run_probe(shell, with_stubs(linux_script([]), stubs, top))
-
-    return run
-
-
-def with_stubs(script: str, stubs: Path, top: Path) -> str:
-    """The probe with our programs before the system's, and another top of the file system."""
-    for real, ours in {
-        "\nPATH=/usr/sbin:": f"\nPATH={stubs}:/usr/sbin:",
-        "\nROOT=\n": f"\nROOT={top}\n",
-        "for agent_dir in /usr/sbin ": f"for agent_dir in {stubs} /usr/sbin ",
-    }.items():
-        assert real in script
-        script = script.replace(real, ours)
-    return script
+    """Stand-ins for what the probe finds on a guest."""
+    return Stubbed(tmp_path)
