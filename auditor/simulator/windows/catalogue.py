@@ -195,7 +195,7 @@ WINDOWS_GUESTS: tuple[WindowsGuestState, ...] = (
     ),
     _guest(
         "win-identity-mismatch",
-        Verdict.UNKNOWN,
+        Verdict.NOT_READY,
         {"guest-identity": FAIL, "vm-agent-installed": UNKNOWN},
         azure_vm_id=vm_id("somebody-else"),
     ),

@@ -1,13 +1,10 @@
 """Runs the commands of one simulated guest: the tool's own scripts, recognised exactly, and nothing else."""
 
-import base64
-import binascii
-import hashlib
-import re
 import threading
 from collections.abc import Mapping
 
-from auditor.hosts import Shell
+from auditor.hosts import Script, Shell
+from auditor.hosts.commands import command_line
 from auditor.probe.windows import pieces
 from auditor.simulator.windows.scripts import answer
 from auditor.simulator.windows.shell import Console, UnknownCommand
@@ -17,10 +14,6 @@ from auditor.simulator.wsman.guest import Execution, console
 UNKNOWN = 97
 """The exit code for a command that the model does not know."""
 
-_POWERSHELL = re.compile(
-    r"powershell\.exe -NoLogo -NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand (\S+)"
-)
-
 
 class WindowsGuest:
     """One guest in a state; `refused` keeps every command that was not recognised."""
@@ -28,7 +21,7 @@ class WindowsGuest:
     def __init__(self, state: WindowsState) -> None:
         self._state = state
         self.refused: list[str] = []
-        self._known = {piece.sha256: piece for piece in pieces()}
+        self._known = {command_line(Script(piece.text, piece.shell)): piece for piece in pieces()}
 
     def run(
         self,
@@ -47,18 +40,7 @@ class WindowsGuest:
             return Execution(UNKNOWN, b"", console(said, environment))
 
     def _output(self, command: str, stdin: bytes, environment: Mapping[str, str]) -> bytes:
-        match = _POWERSHELL.fullmatch(command)
-        text = _decoded(match[1]) if match else command
-        piece = self._known[hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()]
-        if (piece.shell is Shell.POWERSHELL) is not bool(match):
-            raise KeyError(piece.name)
+        piece = self._known[command]
         if piece.shell is Shell.CMD:
-            return console(Console(self._state).run(text), environment)
+            return console(Console(self._state).run(piece.text), environment)
         return answer(piece.name, piece.version, self._state, stdin)
-
-
-def _decoded(encoded: str) -> str:
-    try:
-        return base64.b64decode(encoded, validate=True).decode("utf-16-le")
-    except (binascii.Error, UnicodeDecodeError):
-        raise KeyError(encoded) from None

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.probe.windows import pieces
 from auditor.simulator.windows.state import WindowsState
 
 DAY = 86_400
@@ -111,8 +110,3 @@ def answer(name: str, version: int, state: WindowsState, stdin: bytes) -> bytes:
     said = MODELS[name, version](state, stdin)
     body = json.dumps({**said, "clock": round(time.time() + state.clock_skew)}).encode("ascii")
     return b"AUDITOR-PROBE-BEGIN " + body + b" AUDITOR-PROBE-END\r\n"
-
-
-def modelled() -> bool:
-    """Whether every script that ships has a model."""
-    return all((piece.name, piece.version) in MODELS for piece in pieces()[1:])
