@@ -1,19 +1,26 @@
 """A private sshd on a loopback address, as whoever runs the tests."""
 
+import contextlib
+import gc
 import getpass
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
+from auditor.credentials import Secrets
+from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
+from auditor.hosts.ssh import Credentials, Network, SshConfig, SshHost
 from auditor.model import Connection, Machine, Platform
 from tests.conftest import require_lane
 
@@ -98,11 +105,20 @@ def _answers(address: str, port: int) -> bool:
 
 @pytest.fixture
 def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
-    """Start an sshd: `start_sshd("ForceCommand …", address="127.0.0.5")`, as often as wanted."""
+    """Start an sshd: `start_sshd("ForceCommand …", address="127.0.0.5")`, as often as wanted.
+
+    `path` is the PATH of its sessions, `within` a command that starts it.
+    """
     require_lane("sshd", os.access(SSHD, os.X_OK))
     running: list[Sshd] = []
 
-    def start(*settings: str, address: str = "127.0.0.1") -> Sshd:
+    def start(
+        *settings: str,
+        address: str = "127.0.0.1",
+        path: str = "",
+        pam: bool = False,
+        within: Sequence[str] = (),
+    ) -> Sshd:
         folder = tmp_path / f"sshd-{len(running)}"
         folder.mkdir()
         make_key(folder / "host_key")
@@ -115,17 +131,18 @@ def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
             f"HostKey {folder}/host_key",
             f"AuthorizedKeysFile {folder}/authorized_keys",
             "StrictModes no",
-            "UsePAM no",
+            f"UsePAM {'yes' if pam else 'no'}",
             "PidFile none",
             "MaxStartups 100",
-            f"SetEnv HOME={folder}",  # the login files of whoever runs the tests may print things
+            # the login files of whoever runs the tests may print things
+            f"SetEnv HOME={folder}" + (f" PATH={path}" if path else ""),
             *settings,
         ]
         (folder / "config").write_text("\n".join(lines) + "\n")
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         with (folder / "log").open("wb") as log:
-            command = [SSHD, "-D", "-e", "-f", str(folder / "config")]
+            command = [*within, SSHD, "-D", "-e", "-f", str(folder / "config")]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
         server = Sshd(folder, address, port, process)
         running.append(server)
@@ -139,6 +156,47 @@ def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
     yield start
     for server in running:
         server.stop()
+
+
+@contextlib.contextmanager
+def opened(
+    connection: Connection,
+    options: GuestOptions,
+    secrets: Mapping[str, str] | None = None,
+    credentials: Credentials | None = None,
+) -> Iterator[SshHost]:
+    """A session that is closed at the end; `secrets` are what references like env:NAME mean."""
+    credentials = credentials or Credentials(options, Secrets(environment=secrets or {}))
+    network = Network(SshConfig(options.ssh_config_files))
+    known_hosts = KnownHosts(options.known_hosts_files)
+    with contextlib.closing(SshHost(connection, options, known_hosts, credentials, network)) as host:
+        yield host
+
+
+@pytest.fixture
+def nothing_left_behind() -> Iterator[None]:
+    """No thread, no descriptor and no process outlives a test."""
+
+    def here() -> tuple[set[threading.Thread], int, set[int]]:
+        gc.collect()
+        process = psutil.Process()
+        return (
+            set(threading.enumerate()),
+            process.num_fds(),
+            {child.pid for child in process.children(recursive=True)},
+        )
+
+    threads, descriptors, children = here()
+    yield
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        left = here()
+        if left[0] <= threads and left[1] <= descriptors and left[2] <= children:
+            return
+        time.sleep(0.05)
+    process = psutil.Process()
+    files = process.open_files() + process.net_connections()
+    pytest.fail(f"left behind: {left[0] - threads}, {files}, {left[2] - children}")
 
 
 @pytest.fixture

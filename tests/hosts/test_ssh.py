@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import getpass
 import os
 import socket
@@ -14,42 +13,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
-from auditor.credentials import Secrets
 from auditor.errors import HostError
 from auditor.facts import Guest, Unseen
 from auditor.guests import Guests
 from auditor.hosts import CommandResult, Script
-from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
-from auditor.hosts.ssh import Credentials, SshHost
 from auditor.model import Connection
-from tests.hosts.conftest import Sshd, free_port, machine, make_key
+from tests.hosts.conftest import Sshd, free_port, machine, make_key, opened
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("nothing_left_behind")]
 
 LATE = 3.0
 """Seconds that a busy machine may add to a limit."""
 
 Start = Callable[..., Sshd]
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    """No thread and no descriptor outlives a test."""
-    gc.collect()
-    threads, descriptors = set(threading.enumerate()), psutil.Process().num_fds()
-    yield
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        gc.collect()
-        left = set(threading.enumerate()) - threads
-        if not left and psutil.Process().num_fds() <= descriptors:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"left behind: {left or psutil.Process().open_files() + psutil.Process().net_connections()}")
 
 
 def probe(connection: Connection, options: GuestOptions) -> Guest | Unseen:
@@ -70,16 +49,6 @@ def reason(connection: Connection, options: GuestOptions, within: float) -> str:
     assert isinstance(answer, Unseen), answer
     assert answer.expected
     return answer.reason
-
-
-@contextlib.contextmanager
-def opened(connection: Connection, options: GuestOptions) -> Iterator[SshHost]:
-    """A session that is closed at the end."""
-    host = SshHost(
-        connection, options, KnownHosts(options.known_hosts_files), Credentials(options, Secrets())
-    )
-    with contextlib.closing(host):
-        yield host
 
 
 # ---- good -----------------------------------------------------------------------------------------
