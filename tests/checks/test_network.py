@@ -16,7 +16,9 @@ STALE = viewed(agent=agent(at=ago(hours=3)))
 TIMED_OUT = Unseen("no banner within 10 s")
 
 
-def wired(*attempts: Attempt, facts: Facts = VM, privileged: bool = True, azure: bool | None = True) -> Facts:
+def wired(
+    *attempts: Attempt, facts: Facts = VM, privileged: bool = True, azure: bool | Unseen | None = True
+) -> Facts:
     return guested(linux(facts), wire_server=attempts, privileged=privileged, on_azure_host=azure)
 
 
