@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,8 @@ class Cgroup:
         files = (file for folder in self.folders for file in folder.rglob("cgroup.procs"))
         processes = {int(line) for file in files for line in file.read_text().split()}
         for process in processes - {os.getpid()}:
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         return len(processes)
 
     def _remove(self) -> bool:

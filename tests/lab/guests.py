@@ -16,12 +16,28 @@ NSPAWN = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"),
     *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
 )
+# what Azure's virtual board says; this machine may have no board at all
+AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
+BOARD = """
+umount /run/host/incoming /run/host/os-release 2>/dev/null || true
+mkdir -p /run/board/sys /run/board/work /run/board/class/dmi/id
+cd /run/board
+echo "$1" > class/dmi/id/chassis_asset_tag
+echo "$2" > class/dmi/id/product_uuid
+chmod 400 class/dmi/id/product_uuid
+mount -t sysfs -o ro lab sys
+mount --bind sys/devices /sys/devices
+mount -t overlay -o lowerdir=sys/class,upperdir=class,workdir=work lab /sys/class
+"""
 JOIN = 'for folder in $1; do echo 0 > "$folder/cgroup.procs" || exit 1; done; shift; exec "$@"'
 
 
 @dataclass
 class Guest:
-    """A running machine; `number` is its place in the lab's network."""
+    """A running machine; `number` is its place in the lab's network.
+
+    `binds` are folders of it that show one folder of this machine; `azure` tells what its board says.
+    """
 
     name: str
     base: Base
@@ -30,6 +46,9 @@ class Guest:
     network: Network
     cgroup: Cgroup
     disk: str = "4g"
+    sshd: str = ""
+    binds: tuple[str, ...] = ()
+    azure: bool = True
     vm_id: UUID = field(default_factory=uuid4)
     host_key: str = ""
     leader: int = 0
@@ -58,6 +77,7 @@ class Guest:
                 [
                     *("sh", "-c", JOIN, "sh", folders),
                     *(*NSPAWN, f"--machine={self.name}", f"--network-namespace-path={namespace}"),
+                    *(f"--bind-ro={self.base.packages}:{path}" for path in self.binds),
                     *("-D", str(self.root)),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -66,11 +86,20 @@ class Guest:
                 start_new_session=True,
             )
         self._wait()
+        tag = AZURE_TAG if self.azure else "lab"
+        self.sh(f"set -- {tag} {self.vm_id}\n{BOARD}")
 
     def sh(self, script: str, timeout: float = 60) -> str:
         """What a script prints that runs in the guest as root, past its sshd."""
-        inside = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "--")
-        return run(*inside, "/bin/sh", "-ec", script, timeout=timeout)
+        return run(*self._inside(script), timeout=timeout)
+
+    def spawn(self, script: str) -> subprocess.Popen[bytes]:
+        """The same in the background."""
+        return subprocess.Popen(self._inside(script), stdin=subprocess.DEVNULL)
+
+    def _inside(self, script: str) -> tuple[str, ...]:
+        into = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "--")
+        return (*into, "/bin/sh", "-ec", script)
 
     def _mount(self) -> None:
         layers = self.folder / "layers"
@@ -98,7 +127,7 @@ class Guest:
         keys = etc / "ssh" / "authorized_keys"
         keys.write_text(authorized_key)
         (etc / "ssh" / "sshd_config.d" / "lab.conf").write_text(
-            "AuthorizedKeysFile /etc/ssh/authorized_keys\nUseDNS no\n"
+            f"AuthorizedKeysFile /etc/ssh/authorized_keys\nUseDNS no\n{self.sshd}\n"
         )
 
     def _wait(self) -> None:

@@ -1,4 +1,4 @@
-"""The lab as a whole: a network with its services, the guests in it, and an end that leaves nothing behind."""
+"""The lab as a whole: a network with its services, the guests in it, and an end without a trace."""
 
 import os
 import shutil
@@ -61,10 +61,10 @@ class Lab:
         self.network.create()
         self.services.start(*(endpoint.host for endpoint in load_rules().endpoints))
 
-    def add(self, base: Base, disks: Mapping[str, str]) -> list[Guest]:
-        """Start guests, by name with the size of their disk; they are ready for logins."""
+    def add(self, base: Base, wanted: Mapping[str, Mapping[str, Any]]) -> list[Guest]:
+        """Start guests, by name with the fields of `Guest` that are not the usual; ready for logins."""
         self.services.packages[base.suite] = base.packages
-        guests = [self._guest(base, name, disk) for name, disk in disks.items()]
+        guests = [self._guest(base, name, fields) for name, fields in wanted.items()]
         public = self.key.with_suffix(".pub").read_text()
         authority = self.services.authority.cert_pem.bytes().decode()
         in_parallel(lambda guest: guest.start(public, authority), guests)
@@ -72,7 +72,7 @@ class Lab:
 
     def remove(self, guests: Iterable[Guest]) -> None:
         """End guests, however they are."""
-        for guest in list(guests):
+        for guest in guests:
             del self.guests[guest.name]
             guest.cgroup.kill()
             if guest.process is not None:
@@ -83,7 +83,6 @@ class Lab:
     def stop(self) -> None:
         """End everything."""
         self.services.stop()
-        self.remove(self.guests.values())
         clean(self.name)
         WATCHES.write_text(self._watches)
 
@@ -109,10 +108,10 @@ class Lab:
         command = (sys.executable, "-P", "-m", "auditor", "audit", *arguments)
         return self.operate(*command, folder=folder, env=env)
 
-    def _guest(self, base: Base, name: str, disk: str) -> Guest:
+    def _guest(self, base: Base, name: str, fields: Mapping[str, Any]) -> Guest:
         self._number += 1
         folder, cgroup = self.folder / name, Cgroup(f"{self.name}/{name}")
-        guest = Guest(name, base, self._number, folder, self.network, cgroup, disk)
+        guest = Guest(name, base, self._number, folder, self.network, cgroup, **fields)
         self.guests[name] = guest
         self.services.identities[guest.address] = {"vmId": str(guest.vm_id), "name": name}
         return guest

@@ -8,6 +8,8 @@ from tests.lab.system import run
 OPERATOR = "192.0.2.1"
 WIRE = "168.63.129.16"
 IMDS = "169.254.169.254"
+NOBODY = "192.0.2.250"
+LEASE = "valid_lft 86400 preferred_lft 86400"
 NAMESPACES = Path("/run/netns")
 
 
@@ -58,7 +60,7 @@ class Network:
         self._inside(
             name,
             "link set lo up",
-            f"addr add {address(number)}/24 dev eth0",
+            f"addr add {address(number)}/24 dev eth0 {LEASE}",
             "link set eth0 up",
             f"route add default via {OPERATOR}",
             f"route add {WIRE} via {OPERATOR}",
