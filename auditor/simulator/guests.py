@@ -10,150 +10,21 @@ import os
 import shlex
 import tempfile
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import asyncssh
-import orjson
 
-from auditor.model import Status, Verdict
 from auditor.probe import linux_script
 from auditor.simulator.estate import Truth
+from auditor.simulator.guest_states import GUESTS, USER, GuestState, probe_answer
 
-USER = "auditor"
+__all__ = ["GUESTS", "GuestState", "SshGuests", "probe_answer"]
+
 COMMAND = "/bin/sh -s"
 _SECONDS = 30.0
 _PROBE = linux_script(()).partition("\n")[2]
-_WIRE = ("http://168.63.129.16/?comp=versions", "168.63.129.16:32526")
-
-
-@dataclass(frozen=True, slots=True)
-class GuestState:
-    """One guest: how it differs from a healthy one, and what an audit must say of it.
-
-    `clock_ahead` is in seconds.
-    """
-
-    name: str
-    verdict: Verdict
-    findings: Mapping[str, Status]
-    changes: Mapping[str, Any]
-    internet: bool = True
-    clock_ahead: float = 0.0
-
-
-def _attempt(target: str, stage: str = "ok", detail: str = "HTTP 200") -> dict[str, Any]:
-    return {"target": target, "stage": stage, "ms": 12, "detail": detail}
-
-
-_AGENT = {
-    "path": "/usr/sbin/waagent",
-    "daemon_version": "2.2.46",
-    "goal_state_version": "2.13.0.2",
-    "python": "3.10.12",
-    "package": "walinuxagent",
-    "package_version": "2.2.46-0ubuntu5.1",
-    "unit": "walinuxagent",
-    "load": "loaded",
-    "active": "active",
-    "enabled": "enabled",
-    "origin": "package",
-}
-_PYTHON = {"path": "/usr/bin/python3", "version": "3.10.12", "imports_agent": True, "problem": None}
-_VM_ID = "6f2c4b0a-9d51-4c34-8f1e-0d9f7f1c2b3a"
-_DISK = {
-    "path": "/var/lib/waagent",
-    "mount": "/",
-    "free": 12_884_901_888,
-    "total": 31_138_512_896,
-    "noexec": False,
-}
-_NIC = {"name": "eth0", "dhcp": True, "addresses": ["10.0.4.11/24"], "source": "systemd-networkd"}
-_MOUNTS = [["/", "ext4", "/dev/sda1"], ["/boot/efi", "vfat", "/dev/sda15"]]
-_OUTPUT = "iptables security: -A OUTPUT -d 168.63.129.16/32"
-_AGENT_FIREWALL = (
-    "iptables security: -P OUTPUT ACCEPT",
-    f"{_OUTPUT} -p tcp -m tcp --dport 53 -j ACCEPT",
-    f"{_OUTPUT} -p tcp -m owner --uid-owner 0 -j ACCEPT",
-    f"{_OUTPUT} -p tcp -m conntrack --ctstate INVALID,NEW -j DROP",
-)
-
-GUESTS: tuple[GuestState, ...] = (
-    GuestState(
-        "guest-healthy",
-        Verdict.READY,
-        {"vm-agent-installed": Status.PASS, "wire-server": Status.PASS, "internet-connectivity": Status.PASS},
-        {},
-    ),
-    GuestState(
-        "guest-agent-stopped",
-        Verdict.NOT_READY,
-        {"vm-agent-installed": Status.PASS, "agent-service": Status.FAIL},
-        {"agent": {**_AGENT, "active": "inactive"}},
-    ),
-    GuestState(
-        "guest-extensions-disabled",
-        Verdict.NOT_READY,
-        {"agent-service": Status.PASS, "extensions-enabled": Status.FAIL},
-        {"extensions_enabled": False},
-    ),
-    GuestState(
-        "guest-internet-blocked",
-        Verdict.AT_RISK,
-        {"wire-server": Status.PASS, "internet-connectivity": Status.FAIL},
-        {},
-        internet=False,
-    ),
-    GuestState(
-        "guest-agent-missing",
-        Verdict.NOT_READY,
-        {"vm-agent-installed": Status.FAIL},
-        {"agent": None, "extensions_enabled": None, "auto_update": None, "snapshot_extension": []},
-    ),
-)
-
-
-def probe_answer(state: GuestState, endpoints: Sequence[str]) -> bytes:
-    """What the probe prints on a guest in this state; `endpoints` are host and port."""
-    reached = ("ok", "HTTP 200") if state.internet else ("tcp", "no answer within 8 s")
-    facts: dict[str, Any] = {
-        "schema": 1,
-        "platform": "linux",
-        "privileged": True,
-        "privilege_problem": None,
-        "user": USER,
-        "os": {"name": "Ubuntu", "version": "22.04"},
-        "kernel": "6.8.0-1017-azure",
-        "architecture": "x86_64",
-        "bits": 64,
-        "hostname": state.name,
-        "clock": time.time() + state.clock_ahead,
-        "agent": _AGENT,
-        "python": _PYTHON,
-        "extensions_enabled": True,
-        "auto_update": True,
-        "snapshot_extension": ["1.0.9220.0"],
-        "snapshot_log": None,
-        "wire_server": [_attempt(target) for target in _WIRE],
-        "imds": _attempt("http://169.254.169.254/metadata/instance"),
-        "vm_id": _VM_ID,
-        "firmware_id": _VM_ID,
-        "firewall": [*_AGENT_FIREWALL],
-        "on_azure_host": True,
-        "endpoints": [_attempt(endpoint, *reached) for endpoint in endpoints],
-        "disk": _DISK,
-        "interfaces": [_NIC],
-        "freeze_mounts": _MOUNTS,
-        "freeze_settings": None,
-        "installable": {"manager": "apt", "name": "walinuxagent", "version": "2.2.46-0ubuntu5.1"},
-        "proxies": [],
-    }
-    body = orjson.dumps({**facts, **state.changes})
-    return b"\nAUDITOR-PROBE-BEGIN " + body + b" AUDITOR-PROBE-END\n"
 
 
 def _endpoints(script: str) -> list[str] | None:

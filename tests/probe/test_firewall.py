@@ -95,7 +95,7 @@ LAST_DROP = "out ip daddr 168.63.129.16 drop"
         ((ACCEPT, "out ct state { established, new } meta l4proto { tcp, udp } comment \"x\" drop"), "last"),
         ((ACCEPT, "out ct state established,related accept", LAST_DROP), "last"),
         ((ACCEPT, "out ct state vmap { established : accept, new : drop }", LAST_DROP), ()),
-        ((ACCEPT, "out oif lo drop", "out oifname != \"lo\" jump a", "a ip daddr 168.63.0.0/16 drop"), "last"),
+        ((ACCEPT, "out oif lo drop", "out oif != lo jump a", "a ip daddr 168.63.0.0/16 drop"), "last"),
         ((ACCEPT, "out iifname \"x\" limit rate 3/second drop"), ()),
         ((REFUSE, "out oif lo accept", "out ct state established accept"), (REFUSE,)),
         ((REFUSE, "out goto sub", "sub tcp dport 80 accept", "sub tcp dport 32526 accept"), ()),
