@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 
 import paramiko
 
@@ -19,10 +20,28 @@ def execute(
 ) -> CommandResult:
     """Run a command with `data` on its standard input; raises `HostError` when it does not end in time."""
     end = time.monotonic() + timeout
-    with contextlib.closing(transport.open_session(timeout=timeout)) as channel:
-        channel.settimeout(timeout)
+    with session(transport, timeout) as channel:
         channel.exec_command(command)
         return converse(channel, data, end, timeout, limit)
+
+
+@contextlib.contextmanager
+def session(transport: paramiko.Transport, timeout: float) -> Iterator[paramiko.Channel]:
+    """A channel for one command; raises `HostError` where the server does not open it in time."""
+    try:
+        channel = transport.open_session(timeout=timeout)
+    except paramiko.ChannelException:
+        raise
+    except paramiko.SSHException as error:
+        if not transport.is_active():
+            raise
+        raise HostError(f"the host opened no session within {timeout:.3g} s") from error
+    try:
+        channel.settimeout(timeout)
+        yield channel
+    finally:
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            channel.close()
 
 
 def converse(channel: paramiko.Channel, data: bytes, end: float, timeout: float, limit: int) -> CommandResult:

@@ -35,9 +35,15 @@ class ChannelLine(Intake):
         """Bound every wait, in seconds."""
         self._channel.settimeout(timeout)
 
+    @property
+    def _closed(self) -> bool:
+        """What paramiko asks a socket that it joins its thread over."""
+        return bool(self._channel.closed)
+
     def close(self) -> None:
-        """Let go of it."""
-        self._channel.close()
+        """Let go of it; the jump host may be gone already."""
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            self._channel.close()
 
 
 def reach(transport: paramiko.Transport, jump: Hop, target: Hop, timeout: float) -> ChannelLine:

@@ -6,7 +6,6 @@ says that it is there before it is given the script. sudo reads its line byte by
 script is lost to it, and nothing of the password reaches the shell.
 """
 
-import contextlib
 import re
 import secrets
 import time
@@ -16,7 +15,7 @@ import paramiko
 
 from auditor.credentials import Secret, hide
 from auditor.hosts import CommandResult
-from auditor.hosts.ssh.execute import converse
+from auditor.hosts.ssh.execute import converse, session
 from auditor.text import one_line
 
 # sudo puts the name of the user whose password it wants for %p, so that an echo of this line is no prompt
@@ -43,8 +42,7 @@ def run_as_root(
         return Refused("sudo was not asked: its password has more than one line")
     end = time.monotonic() + timeout
     mark = secrets.token_hex(8)
-    with contextlib.closing(transport.open_session(timeout=timeout)) as channel:
-        channel.settimeout(timeout)
+    with session(transport, timeout) as channel:
         channel.set_combine_stderr(True)
         channel.exec_command(COMMAND.format(mark=mark))
         refusal = _Dialogue(channel, mark, password).refusal(time.monotonic() + timeout / 2, timeout / 2)
