@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.made-ready
 AZ := .venv-az
+ANSIBLE := .venv-ansible
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-az lint format bench clean help
+.PHONY: demo test test-az test-ansible lint format bench clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -15,10 +16,13 @@ demo: $(READY) ## Audit a simulated estate, write out/audit.html and out/audit.j
 	$(BIN)/auditor demo
 
 test: $(READY) ## Every test that needs no root
-	$(PYTEST) -n $(if $(WORKERS),$(WORKERS),auto) -m "not az" $(ARGS)
+	$(PYTEST) -n $(if $(WORKERS),$(WORKERS),auto) -m "not az and not ansible" $(ARGS)
 
 test-az: $(READY) $(AZ)/.made-ready ## A real az against the simulator (installs azure-cli, 0.7 GB)
 	AUDITOR_AZ=$(CURDIR)/$(AZ)/bin/az AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m az $(ARGS)
+
+test-ansible: $(READY) $(ANSIBLE)/.made-ready ## Our reading of inventories against Ansible's own
+	AUDITOR_ANSIBLE=$(CURDIR)/$(ANSIBLE)/bin/ansible-inventory AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m ansible $(ARGS)
 
 lint: $(READY) ## ruff, ruff format, mypy
 	$(BIN)/ruff check .
@@ -33,7 +37,7 @@ bench: $(READY) ## The benchmarks of docs/performance.md
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(AZ) out build dist *.egg-info
+	rm -rf $(VENV) $(AZ) $(ANSIBLE) out build dist *.egg-info
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -44,4 +48,9 @@ $(READY): pyproject.toml constraints.txt
 $(AZ)/.made-ready: constraints-az.txt
 	$(PYTHON) -m venv $(AZ)
 	$(AZ)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-az.txt azure-cli
+	touch $@
+
+$(ANSIBLE)/.made-ready: constraints-ansible.txt
+	$(PYTHON) -m venv $(ANSIBLE)
+	$(ANSIBLE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-ansible.txt ansible-core
 	touch $@

@@ -22,7 +22,7 @@ def _no_settings_of_the_user(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """No AUDITOR_ variable and no settings file of the person who runs the tests leaks in."""
-    keep = {"AUDITOR_REQUIRE_LANES", "AUDITOR_RECORDINGS", "AUDITOR_AZ"}
+    keep = {"AUDITOR_REQUIRE_LANES", "AUDITOR_RECORDINGS", "AUDITOR_AZ", "AUDITOR_ANSIBLE"}
     for name in set(os.environ) - keep:
         if name.startswith("AUDITOR_"):
             monkeypatch.delenv(name)

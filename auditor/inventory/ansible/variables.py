@@ -96,7 +96,7 @@ def text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Unusable("is no text")
     if isinstance(value, str) and not isinstance(value, Literal) and _TEMPLATE.search(value):
-        raise Unusable("is a template, and templates are not evaluated")
+        raise Unusable("is a template, which is never evaluated")
     if not str(value).isprintable():
         raise Unusable("holds a control character")
     return str(value).strip()
@@ -113,7 +113,7 @@ def reference(value: Any) -> str:
     if _is_vaulted(value):
         raise Unusable("is encrypted with ansible-vault")
     if isinstance(value, str) and _TEMPLATE.search(value):
-        raise Unusable("is a template, and templates are not evaluated")
+        raise Unusable("is a template, which is never evaluated")
     raise Unusable("is written out")
 
 
