@@ -15,7 +15,7 @@ nic_networkd() {
     echo true
     return
   fi
-  nic_settings=$(limit 3 $SUDO cat "$ROOT$nic_file" 2>/dev/null) || return
+  nic_settings=$(limit 2 $SUDO cat "$ROOT$nic_file" 2>/dev/null) || return
   nic_settings="$nic_settings
 $(cat "$ROOT/etc/systemd/network/${nic_file##*/}.d/"*.conf 2>/dev/null)"
   case $(printf '%s\n' "$nic_settings" | sed -n 's/^[[:space:]]*DHCP[[:space:]]*=[[:space:]]*//p' | tail -n 1) in
@@ -25,15 +25,14 @@ $(cat "$ROOT/etc/systemd/network/${nic_file##*/}.d/"*.conf 2>/dev/null)"
 }
 
 nic_NetworkManager() {
-  [ -d "$ROOT/run/NetworkManager" ] && has nmcli || return
-  nic_shown=$(limit 4 nmcli -t -f GENERAL.STATE,GENERAL.CONNECTION,DHCP4 device show "$1" 2>/dev/null) || return
+  nic_shown=$(printf '%s\n' "$NM_TABLE" | NIC=$1 awk '/^GENERAL\.DEVICE:/ { inside = $0 == "GENERAL.DEVICE:" ENVIRON["NIC"] } inside')
   case $nic_shown in
     *externally* | *unmanaged*) return ;;
     *DHCP4.OPTION*) echo true; return ;;
   esac
   nic_connection=$(printf '%s\n' "$nic_shown" | sed -n 's/^GENERAL\.CONNECTION://p' | head -n 1 | sed 's/\\\(.\)/\1/g')
   case $nic_connection in '' | --) return ;; esac
-  case $(limit 4 nmcli -g ipv4.method connection show id "$nic_connection" 2>/dev/null) in
+  case $(limit 2 nmcli -g ipv4.method connection show id "$nic_connection" 2>/dev/null) in
     auto) echo true ;;
     manual | disabled | link-local | shared) echo false ;;
   esac
@@ -63,7 +62,7 @@ nic_netplan() {
   [ -e "$2" ] || return
   nic_name=$1
   shift
-  limit 3 $SUDO cat "$@" 2>/dev/null | NIC=$nic_name awk '
+  limit 2 $SUDO cat "$@" 2>/dev/null | NIC=$nic_name awk '
     { match($0, /^ */); indent = RLENGTH; line = substr($0, indent + 1); sub(/[ \t]*(#.*)?$/, "", line); gsub(/["'\'']/, "", line) }
     line == "" { next }
     inside && indent <= base { inside = 0 }
@@ -75,7 +74,7 @@ nic_netplan() {
 
 nic_client() {
   has pgrep || return
-  if limit 3 pgrep -f "([d]hclient|[u]dhcpc|[d]hcpcd)[^ ]* .*$1( |\$)" >/dev/null 2>&1; then echo true; fi
+  if limit 2 pgrep -f "([d]hclient|[u]dhcpc|[d]hcpcd)[^ ]* .*$1( |\$)" >/dev/null 2>&1; then echo true; fi
 }
 
 nic_names() {
@@ -104,5 +103,9 @@ nic() {
 
 fact_interfaces() {
   NIC_TABLE=$(limit 3 ip -o -4 addr show 2>/dev/null)
+  NM_TABLE=
+  if [ -d "$ROOT/run/NetworkManager" ] && has nmcli; then
+    NM_TABLE=$(limit 4 nmcli -t -f GENERAL.DEVICE,GENERAL.STATE,GENERAL.CONNECTION,DHCP4 device show 2>/dev/null)
+  fi
   nic_names | awk '/^[A-Za-z0-9_.:-]+$/ && !seen[$0]++' | head -n 8 | while read -r nic_found; do nic "$nic_found"; done | each interfaces
 }

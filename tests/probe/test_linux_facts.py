@@ -332,7 +332,8 @@ def test_many_mounts_and_hostile_ones(stubbed: Stubbed) -> None:
 # ---- interfaces ----------------------------------------------------------------------------------
 
 STATIC = r"echo '2: eth0    inet 10.0.0.4/24 scope global eth0\  valid_lft forever'"
-NM = """case $* in *device*) printf 'GENERAL.STATE:100 (connected)\\nGENERAL.CONNECTION:Wired\\\\: 1\\n{}';;
+NM = """case $* in *device*) printf 'GENERAL.DEVICE:lo\\nDHCP4.OPTION[1]:y\\n\\nGENERAL.DEVICE:eth0\\n'
+printf 'GENERAL.STATE:100 (connected)\\nGENERAL.CONNECTION:Wired\\\\: 1\\n{}';;
 *"show id Wired: 1") echo {};; esac"""
 NETWORKD = {
     "sys/class/net/eth0/ifindex": "2",
@@ -352,7 +353,7 @@ PLANNED = "ethernets:\n  'eth0':\n    addresses: [1.2.3.4/8]\n  eth1:\n    dhcp4
         (BY_NM, {"nmcli": NM.format("DHCP4.OPTION[1]:x", "?")}, True, "NetworkManager"),
         (BY_NM, {"nmcli": NM.format("", "auto")}, True, "NetworkManager"),
         (BY_NM, {"nmcli": NM.format("", "manual")}, False, "NetworkManager"),
-        (BY_NM, {"nmcli": "echo 'GENERAL.STATE:100 (externally)'"}, None, ""),
+        (BY_NM, {"nmcli": "printf 'GENERAL.DEVICE:eth0\\nGENERAL.STATE:100 (externally)'"}, None, ""),
         ({"etc/network/interfaces": "auto eth0\niface eth0 inet dhcp\n"}, {}, True, "ifupdown"),
         ({"etc/network/interfaces.d/x": "iface eth0 inet static\n"}, {}, False, "ifupdown"),
         ({"etc/network/interfaces": "iface eth0 inet6 auto\niface eth1 inet dhcp\n"}, {}, None, ""),
@@ -361,7 +362,7 @@ PLANNED = "ethernets:\n  'eth0':\n    addresses: [1.2.3.4/8]\n  eth1:\n    dhcp4
         ({"etc/netplan/1.yaml": "ethernets:\n    eth0:\n      dhcp4: yes # x\n"}, {}, True, "netplan"),
         ({"etc/netplan/1.yaml": PLANNED}, {}, False, "netplan"),
         ({}, {"pgrep": "case $* in *eth0*) exit 0;; esac; exit 1"}, True, "a DHCP client runs"),
-        ({}, {"nmcli": "sleep 9"}, None, ""),
+        ({**BY_NM, "etc/network/interfaces": "iface eth0 inet dhcp"}, {"nmcli": "exit 8"}, True, "ifupdown"),
     ],
 )  # fmt: skip
 def test_where_an_address_comes_from(

@@ -248,6 +248,29 @@ def test_a_password_that_slipped_through_is_taken_out(value: str, redacted: str)
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "failed: https://a.blob.example/c/x.vhd?sv=1&sig=c4n4ry",
+        "error ?sig=c4n4ry",
+        "error 'https://a/b?c4n4ry'",
+    ],
+)
+def test_a_signature_that_slipped_through_is_taken_out(line: str) -> None:
+    log = read(
+        said({**FULL, "snapshot_log": {"path": "x", "lines": [line], "changed_at": None}})
+    ).snapshot_log
+    assert isinstance(log, LogTail)
+    assert "c4n4ry" not in log.lines[0]
+    assert log.changed_at is None
+
+
+@pytest.mark.parametrize("value", [["/"], "x", ["/", "ext4", None], [1, 2, 3], {"path": "/"}])
+def test_a_mount_that_is_none(value: object) -> None:
+    guest = read(said({**FULL, "freeze_mounts": [value]}))
+    assert isinstance(guest.freeze, Unseen)
+
+
 @pytest.mark.parametrize("clock", [None, "soon", 10**18, -1, True, 1e300])
 def test_a_clock_that_is_none(clock: object) -> None:
     assert read(said({**FULL, "clock": clock})).clock is None
