@@ -69,7 +69,7 @@ def connection_to(server: WinRmServer, **changes: Any) -> Connection:
     """How a server's first guest is reached when nothing is wrong."""
     usual = Connection(server.address, port=server.port, user=ADMIN, password="env:PASSWORD", transport=WINRM)
     if server.certificates is None:
-        return replace(usual, plain_http=True, **changes)
+        return replace(usual, **{"plain_http": True, **changes})
     return replace(usual, **{"ca": str(server.ca_file), **changes})
 
 

@@ -17,12 +17,14 @@ from auditor.errors import HostError
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.winrm.tls import context
 from auditor.model import Connection
+from auditor.text import one_line
 
 BASIC, CERTIFICATE, KERBEROS, NTLM = "basic", "certificate", "kerberos", "ntlm"
 METHODS = (NTLM, KERBEROS, CERTIFICATE, BASIC)
 HTTPS_PORT, HTTP_PORT = 5986, 5985
+NAME_LIMIT = 253
 
-_NAME = re.compile(r"[^\s/\\@?#%\[\]:]+")
+_NAME = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
 _KERBEROS = "winrm.vendor.requests_kerberos"
 
 
@@ -58,7 +60,7 @@ class Account:
     @property
     def names(self) -> tuple[str, str]:
         """The name that the guest's certificate must carry, and the place."""
-        return self.server_name or self.host, self.place
+        return (self.server_name or self.host).rstrip("."), self.place
 
     @property
     def endpoint(self) -> str:
@@ -71,7 +73,7 @@ class Account:
         if self.method == NTLM:
             return HttpNtlmAuth(self.user, self.password)
         if self.method == BASIC:
-            return HTTPBasicAuth(self.user or "", self.password or "")
+            return HTTPBasicAuth(_octets(self.user or ""), _octets(self.password or ""))
         return self._kerberos() if self.method == KERBEROS else None
 
     def _kerberos(self) -> Any:
@@ -92,6 +94,14 @@ class Account:
             sanitize_mutual_error_response=False,
             service="HTTP",
         )
+
+
+def _octets(text: str) -> bytes:
+    """The bytes that other clients send; beyond Latin-1 they send none."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def account(connection: Connection, options: GuestOptions, secrets: Secrets) -> Account:
@@ -124,11 +134,21 @@ def _check(connection: Connection, method: str) -> None:
         raise HostError(f"sign-in by {method} wants HTTPS: `plain_http` is for ntlm and kerberos only")
     if method == CERTIFICATE and connection.certificate is None:
         raise HostError("no client certificate is named; set `certificate` and `key` (PEM files)")
+    for name in (connection.address, connection.server_name):
+        if name is not None and not _is_host(name):
+            raise HostError(f"{one_line(name)!r} is no host name and no address")
+
+
+def _is_host(name: str) -> bool:
     try:
-        ipaddress.ip_address(connection.address)
+        ipaddress.ip_address(name)
     except ValueError:
-        if not _NAME.fullmatch(connection.address):
-            raise HostError(f"{connection.address!r} is no host name and no address") from None
+        if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
+            return False
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _user(connection: Connection, options: GuestOptions, method: str) -> str | None:

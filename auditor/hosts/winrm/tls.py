@@ -179,7 +179,10 @@ def _reason(error: Exception, place: str, timeout: float) -> str:
     if isinstance(error, ssl.SSLError) and error.reason in _OLD_TLS:
         return f"{place} offers no TLS 1.2 or newer"
     detail = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return f"{place} ended the TLS handshake ({one_line(str(detail))})"
+    return (
+        f"{place} ended the TLS handshake ({one_line(str(detail))}); WinRM over HTTPS listens on port 5986, "
+        "plain HTTP on 5985"
+    )
 
 
 def _refused(error: ssl.SSLCertVerificationError, place: str) -> str:
