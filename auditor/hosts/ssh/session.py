@@ -33,6 +33,7 @@ from auditor.text import one_line
 logger = logging.getLogger(__name__)
 
 FAREWELL = 2.0
+WINDOWS = 5 * 1024 * 1024
 # cmd.exe prints in the code page of its console; where that is not said it would be the guest's old one
 UTF8 = "chcp 65001 >nul & "
 
@@ -132,10 +133,7 @@ class SshHost:
             self._at = hop
             with self._network.knocking(hop, self._left):
                 self._links.append(self._reach(hop))
-        link = self._links[-1]
-        for each in self._links:
-            each.line.budget = 2 * self._options.output_limit + 1024 * 1024
-        return link
+        return self._links[-1]
 
     def _reach(self, hop: Hop) -> _Link:
         self._stage = self._doing("connecting", hop)
@@ -211,6 +209,7 @@ class SshHost:
 
     def _execute(self, link: _Link, script: Script, timeout: float) -> CommandResult:
         line, limit = command_line(script), self._options.output_limit
+        self._allow_output()
         if script.shell is Shell.POWERSHELL:
             return execute(link.transport, line, script.data, timeout, limit)
         if script.shell is Shell.CMD:
@@ -219,23 +218,32 @@ class SshHost:
         result, refusal = self._as_root(link, script.text.encode(), timeout)
         if result is not None:
             return result
+        self._allow_output()
         left = max(end - time.monotonic(), 0.1)
         result = execute(link.transport, line, script.text.encode(), left, limit)
         return replace(result, note=refusal) if refusal else result
 
+    def _allow_output(self) -> None:
+        """Two streams up to the limit, and the windows of a channel that is left and of the one in use."""
+        for link in self._links:
+            link.line.budget = 2 * self._options.output_limit + WINDOWS
+
     def _as_root(self, link: _Link, text: bytes, timeout: float) -> tuple[CommandResult | None, str]:
         """The result of a script as root, or None and why there is none where sudo's password is named."""
+        if known := self._credentials.sudo_refusal(link.hop):
+            return None, known
         problems: list[str] = []
         password = self._credentials.password(link.hop.connection.sudo_password, problems)
-        known = self._credentials.sudo_refusal(link.hop)
-        if password is None or known:
-            return None, known or "; ".join(problems)
-        result = run_as_root(link.transport, text, password, timeout, self._options.output_limit)
-        if isinstance(result, CommandResult):
-            return result, ""
-        self._credentials.refuse_sudo(link.hop, result.reason)
-        logger.warning("%s: asked as %s, not as root: %s", link.hop.place, link.hop.user, result.reason)
-        return None, result.reason
+        if password is not None:
+            result = run_as_root(link.transport, text, password, timeout, self._options.output_limit)
+            if isinstance(result, CommandResult):
+                return result, ""
+            problems.append(result.reason)
+        why = "; ".join(problems)
+        if why:
+            self._credentials.refuse_sudo(link.hop, why)
+            logger.warning("%s: asked as %s, not as root: %s", link.hop.place, link.hop.user, why)
+        return None, why
 
 
 def _end(line: Wire | ChannelLine, transport: paramiko.Transport | None) -> None:

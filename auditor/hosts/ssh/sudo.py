@@ -70,10 +70,10 @@ class _Dialogue:
             if prompts and not asked:
                 asked = True
                 self._channel.sendall(self._password.reveal().encode() + b"\n")
-            if not self._hear(end):
+            if not self._hear(end) or len(self._said) > MOST_WORDS:
                 return self._last_words(asked=asked)
-            if time.monotonic() >= end or len(self._said) > MOST_WORDS:
-                return f"sudo did not get anywhere within {timeout:.3g} s"
+            if time.monotonic() >= end:
+                return self._last_words(f" within {timeout:.3g} s", asked=asked)
         return None
 
     def _hear(self, end: float) -> bool:
@@ -86,9 +86,9 @@ class _Dialogue:
         self._said += chunk
         return bool(chunk)
 
-    def _last_words(self, *, asked: bool) -> str:
+    def _last_words(self, within: str = "", *, asked: bool) -> str:
         words = self._prompt.sub(b"", self._said).decode("utf-8", "replace")
         said = one_line(hide(words).replace(self._password.reveal(), "***")) or "nothing"
         if re.search(r"\b\d+ incorrect password", said):
             return WRONG
-        return f"sudo {'took the password and ' if asked else ''}started no shell; it said: {said}"
+        return f"sudo {'took the password and ' if asked else ''}started no shell{within}; it said: {said}"
