@@ -1,9 +1,14 @@
 """Protocol tier: pywinrm, unmodified, against the WS-Man server over every transport."""
 
 import base64
+import os
 import socket
+import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -143,9 +148,31 @@ def test_two_servers_may_give_one_user_different_passwords(http: WinRmServer) ->
             protocol(second, "ntlm").open_shell()
 
 
+def test_passwords_are_nowhere_to_be_found(http: WinRmServer) -> None:
+    assert run(protocol(http, "ntlm"), "say x")[2] == 0
+    store = Path(os.environ["NTLM_USER_FILE"])
+    assert "backupadmin" in store.read_text(encoding="utf-8")
+    assert PASSWORD not in store.read_text(encoding="utf-8")
+    assert stat.S_IMODE(store.parent.stat().st_mode) == 0o700
+    assert PASSWORD not in repr((http, http.accounts, list(http.requests), list(http.errors)))
+
+
+def test_the_environment_is_as_before_once_nobody_serves() -> None:
+    program = (
+        "import os; from auditor.simulator.wsman import WinRmServer\n"
+        "with WinRmServer(None, accounts={'a': 'b'}): print('NTLM_USER_FILE' in os.environ)\n"
+        "print('NTLM_USER_FILE' in os.environ)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "NTLM_USER_FILE"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"True", b"False"]
+
+
 def test_only_loopback_is_served() -> None:
-    for address in ("0.0.0.0", "192.0.2.1", "::"):
-        with pytest.raises(ValueError, match="no loopback"):
+    for address in ("0.0.0.0", "192.0.2.1", "::", "localhost"):
+        with pytest.raises(ValueError, match=address):
             WinRmServer({address: Guest()}, accounts=ACCOUNTS)
 
 

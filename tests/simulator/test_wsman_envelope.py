@@ -1,23 +1,31 @@
 """Protocol tier: whatever bytes arrive, the WS-Man server answers with a fault and stays up."""
 
+import base64
+import io
 import socket
 import ssl
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+import spnego
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.simulator.wsman import Faults, Limits, WinRmServer
+from auditor.simulator.wsman.accounts import NTLM_STORE, Accounts
 from auditor.simulator.wsman.envelope import SHELL, Envelope, parse, seconds
+from auditor.simulator.wsman.http import BadRequest, read_request
+from auditor.simulator.wsman.login import Login, Schemes
 from auditor.simulator.wsman.operations import CMD, Operations
 from auditor.simulator.wsman.replies import WsFault
-from auditor.simulator.wsman.sealing import Unsealable, opened
+from auditor.simulator.wsman.sealing import Unsealable, opened, sealed
 from auditor.simulator.wsman.shells import Shells
-from tests.simulator.wsman_guest import ACCOUNTS, Guest, protocol, run
+from tests.simulator.wsman_guest import ACCOUNTS, PASSWORD, USER, Guest, protocol, run
 
+QUICK = settings(max_examples=60, deadline=None)  # a busy machine is no failure
+NTLM_ACCOUNTS = Accounts(ACCOUNTS)
 FAULT = "{http://www.w3.org/2003/05/soap-envelope}Body/{http://www.w3.org/2003/05/soap-envelope}Fault"
 ACTIONS = [f"{SHELL}/{name}" for name in ("Command", "Send", "Receive", "Signal")] + [
     f"http://schemas.xmlsoap.org/ws/2004/09/transfer/{name}" for name in ("Create", "Delete")
@@ -41,6 +49,7 @@ def is_fault(answer: bytes) -> bool:
     return ET.fromstring(answer).find(FAULT) is not None
 
 
+@QUICK
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_a_fault(text: bytes) -> None:
     answer = operations().answer(text, "user")
@@ -70,6 +79,7 @@ def elements() -> st.SearchStrategy[ET.Element]:
     )
 
 
+@QUICK
 @given(
     action=st.sampled_from(ACTIONS) | WORDS,
     message_id=WORDS,
@@ -153,18 +163,91 @@ SEALED_HEAD = (
 )
 
 
-class Never:
-    """A security context that must not be asked."""
-
-    def unwrap_winrm(self, header: bytes, data: bytes) -> bytes:
-        """Refuse, as a context does with a wrong signature."""
-        raise ValueError("wrong signature")
-
-
+@QUICK
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda data: SEALED_HEAD + data))
 def test_any_bytes_are_not_sealed(body: bytes) -> None:
+    client, server = contexts()
     with pytest.raises(Unsealable):
-        opened(body, Never())  # type: ignore[arg-type]
+        opened(body, server)
+    assert client.complete
+
+
+@QUICK
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_one_changed_byte_is_noticed(place: int, change: int) -> None:
+    client, server = contexts()
+    message = bytearray(sealed(b"<x>a message</x>", client))
+    secret = message.index(b"octet-stream") + len(b"octet-stream\r\n")
+    message[secret + place % (len(message) - secret - 24)] ^= change
+    with pytest.raises(Unsealable):
+        opened(bytes(message), server)
+
+
+def test_a_sealed_message_is_opened() -> None:
+    client, server = contexts()
+    for text in (b"<x/>", b"--Encrypted Boundary--\r\n", b"z" * 100_000):
+        assert opened(sealed(text, client), server) == text
+        assert opened(sealed(text, server), client) == text
+
+
+def contexts() -> tuple[spnego.ContextProxy, spnego.ContextProxy]:
+    """An NTLM client and server that are through with signing in."""
+    client = ntlm_client()
+    login = Login(NTLM_ACCOUNTS, Schemes())
+    challenge = login.check(header(client.step() or b"")).headers[0][1]
+    token = client.step(base64.b64decode(challenge.partition(" ")[2]))
+    assert login.check(header(token or b"")).user == USER
+    assert login.context is not None
+    return client, login.context
+
+
+def ntlm_client() -> spnego.ContextProxy:
+    """A client that is about to sign in."""
+    return spnego.client(USER, PASSWORD, protocol="ntlm", options=spnego.NegotiateOptions.use_ntlm)
+
+
+def header(token: bytes) -> str:
+    """A token as it travels."""
+    return f"Negotiate {base64.b64encode(token).decode()}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ntlm_store() -> Iterator[None]:
+    NTLM_STORE.open()
+    yield
+    NTLM_STORE.close()
+
+
+TOKENS = st.binary(max_size=120)
+
+
+@QUICK
+@given(st.text(max_size=40) | TOKENS.map(header) | TOKENS.map(lambda token: header(b"NTLMSSP\0" + token)))
+def test_any_authorization_is_refused(authorization: str) -> None:
+    login = Login(NTLM_ACCOUNTS, Schemes())
+    assert login.check(authorization).user is None
+    assert login.context is None
+
+
+@QUICK
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1), st.integers(1, 400))
+def test_a_damaged_token_signs_nobody_in(changes: list[tuple[int, int]], cut: int) -> None:
+    client, login = ntlm_client(), Login(NTLM_ACCOUNTS, Schemes())
+    challenge = login.check(header(client.step() or b"")).headers[0][1]
+    token = bytearray(client.step(base64.b64decode(challenge.partition(" ")[2])) or b"")
+    for place, value in changes:
+        token[place % len(token)] = value
+    assert login.check(header(bytes(token[:-cut]))).user is None
+
+
+@QUICK
+@given(st.binary(max_size=300) | st.binary(max_size=200).map(lambda rest: b"POST /wsman HTTP/1.1\r\n" + rest))
+def test_any_bytes_are_a_request_or_none(raw: bytes) -> None:
+    try:
+        request = read_request(io.BytesIO(raw), 100)
+    except BadRequest:
+        return
+    assert request is None or request.body is None or len(request.body) <= 100
 
 
 NOISE: list[bytes] = [

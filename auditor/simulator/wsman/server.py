@@ -33,7 +33,7 @@ class WinRmServer:
 
     `guests` maps addresses to executors; a lone executor is the guest at 127.0.0.1. `accounts` maps user
     names to passwords. `tls` None serves plain HTTP, where only NTLM and Kerberos with sealed messages get
-    in, unless `unencrypted`. Raises ValueError for an address that is not on the loopback network and
+    in, unless `unencrypted`. Raises ValueError for an address that is not of 127.0.0.0/8 and
     OSError when a port cannot be had.
     """
 
@@ -51,7 +51,7 @@ class WinRmServer:
     ) -> None:
         executors = guests if isinstance(guests, Mapping) else {"127.0.0.1": guests}
         for address in executors:
-            if not ipaddress.ip_address(address).is_loopback:
+            if not ipaddress.IPv4Address(address).is_loopback:
                 raise ValueError(f"{address} is no loopback address")
         basic = schemes.basic and (tls is not None or unencrypted)
         self.accounts = Accounts(accounts)
@@ -278,8 +278,7 @@ def _bound(addresses: tuple[str, ...], port: int) -> dict[str, socket.socket]:
 
 
 def _bind(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
