@@ -5,7 +5,7 @@ import time
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.hosts.winrm.clixml import DEPTH, HEADER, UNREADABLE, Record, readable, records, unescape
@@ -80,6 +80,7 @@ XML_TEXT = st.text(
 )
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(["error", "warning", "verbose"]), XML_TEXT)))
 def test_every_text_comes_back_in_order(texts: list[tuple[str, str]]) -> None:
     written = [(kind, escape(text.replace("_", "_x005F_"))) for kind, text in texts]
@@ -87,6 +88,7 @@ def test_every_text_comes_back_in_order(texts: list[tuple[str, str]]) -> None:
     assert records(document) == tuple(Record(kind, text) for kind, text in texts)
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.text())
 def test_every_text_survives_powershell_s_escapes(text: str) -> None:
     units = text.encode("utf-16-be", "surrogatepass").hex()
@@ -94,6 +96,7 @@ def test_every_text_survives_powershell_s_escapes(text: str) -> None:
     assert unescape(escaped) == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.binary())
 def test_any_bytes_are_readable_in_some_way(noise: bytes) -> None:
     for stderr in (noise, HEADER + noise, noise + clixml(("Error", "x")) + noise, clixml()[:-8] + noise):
@@ -103,6 +106,7 @@ def test_any_bytes_are_readable_in_some_way(noise: bytes) -> None:
             assert HEADER not in shown
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.text(string.printable))
 def test_plain_standard_error_is_left_alone(text: str) -> None:
     assert readable(text.encode()) == text.encode() or "#< CLIXML" in text

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import logging
+import socket
 import subprocess
 import sys
 import traceback
@@ -29,6 +30,7 @@ from tests.hosts.windows import (
     connection_to,
     nothing_left,
     opened,
+    raw_guest,
     reason,
 )
 
@@ -121,8 +123,15 @@ def test_a_connection_that_cannot_work_is_refused_before_anything_is_sent(
 
 
 def test_an_ipv6_address() -> None:
-    with WinRmServer({"::1": Windows()}, accounts={ADMIN: PASSWORD}) as server:
-        assert ask(connection_to(server)).exit_status == 0
+    heard: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        heard.append(connection.recv(100_000))
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    with raw_guest(serve, "::1") as port:
+        assert "no WS-Man service" in reason(replace(NAMED, address="::1", port=port, plain_http=True), 0)
+    assert f"Host: [::1]:{port}".encode() in heard[0]
 
 
 def test_sealed_messages_answered_in_the_clear_are_not_believed(plain: WinRmServer) -> None:

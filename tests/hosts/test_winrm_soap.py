@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import xmltodict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from winrm.protocol import Protocol
 
@@ -71,6 +71,7 @@ def test_every_message_has_a_number_of_its_own() -> None:
     assert soap.create(1) != soap.create(1)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text())
 def test_a_command_line_arrives_as_it_is_or_is_refused(line: str) -> None:
     try:
@@ -81,6 +82,7 @@ def test_a_command_line_arrives_as_it_is_or_is_refused(line: str) -> None:
     assert (parsed.findtext(".//{*}Command") or "") == line
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=300), st.text("<>&'\"ab", max_size=9))
 def test_input_and_foreign_identifiers_arrive_as_they_are(data: bytes, name: str) -> None:
     stream = ElementTree.fromstring(soap.send(f"s{name}", name, data, 1, end=True)).find(".//{*}Stream")

@@ -116,8 +116,8 @@ def nothing_left() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def raw_guest(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A port of 127.0.0.1 where `serve` gets every connection, in a thread of its own."""
+def raw_guest(serve: Callable[[socket.socket], None], address: str = "127.0.0.1") -> Iterator[int]:
+    """A port where `serve` gets every connection, in a thread of its own."""
     threads: list[threading.Thread] = []
     taken: list[socket.socket] = []
 
@@ -133,7 +133,8 @@ def raw_guest(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                 threads.append(threading.Thread(target=work, args=(connection,)))
                 threads[-1].start()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
         acceptor = threading.Thread(target=accept)
         acceptor.start()
         try:
