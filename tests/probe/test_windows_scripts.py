@@ -133,8 +133,8 @@ def test_an_endpoint_that_is_none(endpoint: Endpoint) -> None:
 
 QUESTION = re.compile(
     r'reg query ("HK[^"%]+"|HK[^\s"%]+)( /s)?( /v [\w-]+)? /reg:64 2>&1'
-    r'( \| %SystemRoot%\\System32\\find\.exe "[A-Za-z =]+")*'
-    r"|sc query \w+ 2>&1|ver|ver>nul|echo #@ [\w ]+"
+    r'( \| find "[A-Za-z =]+")*'
+    r"|cd /d %SystemRoot%\\System32|sc query \w+ 2>&1|ver|ver>nul|echo #@ [\w ]+"
     r'|dir /ad /b "%SystemDrive%\\[\w.\\-]+" 2>&1'
     r'|dir /s /b "%SystemDrive%\\[\w.\\]+" "%SystemDrive%\\[\w.\\]+" 2>nul'
 )

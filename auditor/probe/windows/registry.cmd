@@ -1,5 +1,7 @@
 rem One command a line, joined to one line by " & ": no block, no "if", no "for". reg says "not there" in
-rem its own language; the first two questions have no other answer, so that it is known in any of them.
+rem its own language; the first questions have no other answer, so that it is known in any of them. cmd looks
+rem for programs in the current folder before all others.
+cd /d %SystemRoot%\System32
 echo #@ script registry 1
 echo #@ none
 reg query HKLM\SOFTWARE\Auditor-None /reg:64 2>&1
@@ -21,7 +23,7 @@ reg query "HKLM\SOFTWARE\Microsoft\Virtual Machine\Guest" /reg:64 2>&1
 echo #@ vm
 reg query "HKLM\SOFTWARE\Microsoft\Windows Azure" /v VmId /reg:64 2>&1
 echo #@ msi
-reg query HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall /s /v DisplayName /reg:64 2>&1 | %SystemRoot%\System32\find.exe "Windows Azure VM Agent"
+reg query HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall /s /v DisplayName /reg:64 2>&1 | find "Windows Azure VM Agent"
 echo #@ files
 dir /s /b "%SystemDrive%\WindowsAzure\WaAppAgent.exe" "%SystemDrive%\WindowsAzure\WindowsAzureGuestAgent.exe" 2>nul
 echo #@ snapshot
@@ -92,8 +94,8 @@ reg query "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment" /v
 reg query "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment" /v all_proxy /reg:64 2>&1
 reg query "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment" /v no_proxy /reg:64 2>&1
 echo #@ firewall
-reg query HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules /reg:64 2>&1 | %SystemRoot%\System32\find.exe "Action=Block" | %SystemRoot%\System32\find.exe "Dir=Out"
-reg query HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules /reg:64 2>&1 | %SystemRoot%\System32\find.exe "Action=Block" | %SystemRoot%\System32\find.exe "Dir=Out"
+reg query HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules /reg:64 2>&1 | find "Action=Block" | find "Dir=Out"
+reg query HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules /reg:64 2>&1 | find "Action=Block" | find "Dir=Out"
 echo #@ profiles
 reg query HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\DomainProfile /v EnableFirewall /reg:64 2>&1
 reg query HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\StandardProfile /v EnableFirewall /reg:64 2>&1

@@ -36,7 +36,7 @@ _ROOTS = {"HKLM": "HKEY_LOCAL_MACHINE", "HKU": "HKEY_USERS"}
 _REG = re.compile(r'reg query (?:"([^"]+)"|(\S+))(?P<deep> /s)?(?: /v (?P<value>\S+))? /reg:64')
 _FOLDERS = re.compile(r'dir /ad /b "([^"]+)"')
 _SEARCH = re.compile(r'dir /s /b "([^"]+)" "([^"]+)"')
-_FIND = re.compile(r' \| %SystemRoot%\\System32\\find\.exe "([^"]+)"')
+_FIND = re.compile(r' \| find "([^"]+)"')
 
 
 class UnknownCommand(Exception):
@@ -61,6 +61,8 @@ class Console:
         return (line for line in lines if all(word in line for word in wanted))
 
     def _known(self, command: str) -> Iterator[str]:
+        if command == r"cd /d %SystemRoot%\System32":
+            return iter(())
         if command.startswith("echo "):
             return iter((f"{command.removeprefix('echo ')} ",))
         if command == "ver":
