@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from auditor.facts import Facts, Guest, InstanceView, Unseen
 from auditor.model import Evidence, Outcome, Plane, Platform
@@ -111,7 +112,7 @@ def _from_guest(facts: Facts, guest: Guest) -> System:
 def faults_of(system: System, rules: Rules) -> Iterator[str]:
     """Why Azure cannot back this system up with an agent."""
     architecture = (system.architecture or "").lower()
-    if architecture in {word.lower() for word in rules.texts("unsupported-architectures")}:
+    if architecture and architecture in rules.texts("unsupported-architectures"):
         yield f"{architecture} is not supported"
     if _names(system, rules.texts("unsupported-systems")):
         yield f"{system.words} is not supported"
@@ -139,7 +140,12 @@ def _linux_kind(system: System, rules: Rules) -> Outcome:
 
 def _names(system: System, known: tuple[str, ...]) -> bool:
     """Whether the system's name has one of these phrases in it, whole words only."""
-    shown = f" {' '.join(re.split(r'[^a-z0-9]+', (system.name or '').lower()))} "
+    return _named(system.name or "", known)
+
+
+@lru_cache(4096)
+def _named(name: str, known: tuple[str, ...]) -> bool:
+    shown = f" {' '.join(re.split(r'[^a-z0-9]+', name.lower()))} "
     return any(f" {phrase.lower()} " in shown for phrase in known)
 
 
