@@ -145,12 +145,14 @@ def _dangers(freeze: Freeze, settings: Mapping[str, str], rules: Rules) -> Itera
 
 
 def _doubled(mounts: list[Mount]) -> list[str]:
-    """Places mounted over, and devices mounted in several places; btrfs does that by design."""
+    """Places mounted over, and devices with the places where they are; btrfs has several by design."""
     places = Counter(mount.path for mount in mounts)
-    devices = Counter(
-        mount.source for mount in mounts if mount.source.startswith("/dev/") and mount.type != "btrfs"
-    )
-    return [name for names in (places, devices) for name, count in names.items() if count > 1]
+    devices: dict[str, list[str]] = {}
+    for mount in mounts:
+        if mount.source.startswith("/dev/") and mount.type != "btrfs":
+            devices.setdefault(mount.source, []).append(mount.path)
+    shared = [f"{device} at {listing(where)}" for device, where in devices.items() if len(set(where)) > 1]
+    return [path for path, count in places.items() if count > 1] + shared
 
 
 def _is_frozen(mount: Mount, rules: Rules) -> bool:

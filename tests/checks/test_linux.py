@@ -77,7 +77,7 @@ def skipping(paths: str) -> tuple[tuple[str, str], ...]:
         (mounted(Mount("/old\\040(deleted)", "ext4", "/dev/sdd1")), WARN, "stale: /old"),
         # twice
         (mounted(DATA, Mount("/data", "xfs", "/dev/sdd1")), WARN, "mounted twice: /data"),
-        (mounted(DATA, Mount("/bind", "xfs", "/dev/sdc1")), WARN, "mounted twice: /dev/sdc1"),
+        (mounted(DATA, Mount("/bind", "xfs", "/dev/sdc1")), WARN, "mounted twice: /dev/sdc1 at /data, /bind"),
         (mounted(DATA, Mount("/bind", "xfs", "/dev/sdc1"), conf=skipping("/x, /bind")), PASS, "no mount"),
         (mounted(Mount("/", "ext4", "/dev/sdb1"), conf=skipping("/")), WARN, "mounted twice: /"),
         (mounted(Mount("/home", "btrfs", "/dev/sdb"), Mount("/srv", "btrfs", "/dev/sdb")), PASS, "no mount"),
