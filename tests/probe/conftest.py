@@ -126,10 +126,14 @@ class Stubbed:
         lib: Iterable[str] = (),
         tree: Mapping[str, str | bytes] | None = None,
         only: Iterable[str] = (),
+        without: Iterable[str] = (),
         shell: Sequence[str] = ("sh", "-s"),
         **programs: str,
     ) -> Answer:
-        """Run the probe; `only` names the facts to be asked for, by default all but the network's."""
+        """Run the probe; `only` names the facts to be asked for, by default all but the network's.
+
+        `without` names programs of this machine that the guest has not.
+        """
         files = {**(tree or {}), **({"etc/waagent.conf": config} if config is not None else {})}
         for path, content in files.items():
             (self.top / path).parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +149,11 @@ class Stubbed:
             path = self.stubs / name.replace("_", "-")
             path.write_text(f"#!/bin/sh\n{body}\n")
             path.chmod(0o755)
-        return run_probe(shell, self.script(only))
+        script = self.script(only)
+        for name in without:
+            assert f"has {name}" in script
+            script = script.replace(f"has {name}", "has no-such-program")
+        return run_probe(shell, script)
 
     def script(self, only: Iterable[str] = ()) -> str:
         """The probe with our programs before the system's, and another top of the file system."""

@@ -1,7 +1,7 @@
 """Which rules stop the agent; the texts are those that iptables-save 1.8.9 and nft 1.0.6 printed."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.probe.firewall import blocking
@@ -122,6 +122,7 @@ words = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(words, max_size=8), max_size=6))
 def test_any_rules_are_judged_without_a_stumble(rules: list[list[str]]) -> None:
     texts = [" ".join(rule) for rule in rules]
