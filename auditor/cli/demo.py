@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -31,19 +31,25 @@ def demo(
     """Audit a simulated estate and compare the verdicts with the faults that were seeded."""
     try:
         from auditor.simulator.estate import build_estate  # noqa: PLC0415 - an optional extra
-        from auditor.simulator.guests import SshGuests  # noqa: PLC0415
+        from auditor.simulator.guests import GUESTS, SshGuests  # noqa: PLC0415
+        from auditor.simulator.inside import look_inside  # noqa: PLC0415
         from auditor.simulator.run import environment  # noqa: PLC0415
         from auditor.simulator.server import EstateServer  # noqa: PLC0415
+        from auditor.simulator.windows import WinRmGuests  # noqa: PLC0415
+        from auditor.simulator.windows.guests import OUTSIDE_AZURE  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
             f"the demo needs its extra: pip install 'fleet-auditor[demo]' ({error})"
         ) from error
     estate = build_estate(vms, seed)
+    inside = look_inside(estate)
     with ExitStack() as stack:
         server = stack.enter_context(EstateServer(estate))
-        guests = stack.enter_context(SshGuests())
+        linux = stack.enter_context(SshGuests((*GUESTS, *inside.linux)))
+        windows = stack.enter_context(WinRmGuests((*OUTSIDE_AZURE, *inside.windows)))
         os.environ.update(environment(server))
-        wanted = _settings(server.url, server.ca_pem, guests.hosts_file, guests.known_hosts, output)
+        hosts = (linux.hosts_file, windows.hosts_file)
+        wanted = _settings(server.url, server.ca_pem, hosts, linux.known_hosts, output)
         request = runs.Request.prepare(wanted, load_checks())
         with Progress(quiet=quiet) as progress:
             run = asyncio.run(runs.audit(request, progress.update))
@@ -52,18 +58,20 @@ def demo(
     console = Console(soft_wrap=True)
     if not quiet:
         print_summary(run, console, paths)
+    seen = linux.truth() | windows.truth()
+    unseen = {key: truth for key, truth in estate.truth().items() if key not in seen}
     right = [
-        _compare(run, {key: truth.verdict for key, truth in part.truth().items()}, noun, console)
-        for part, noun in ((estate, "verdicts"), (guests, "guest verdicts"))
+        _compare(run, {key: truth.verdict for key, truth in part.items()}, noun, console)
+        for part, noun in ((unseen, "verdicts"), (seen, "guest verdicts"))
     ]
     raise typer.Exit(Exit.OK if all(right) else Exit.INTERNAL)
 
 
-def _settings(url: str, ca_pem: Path, hosts: Path, known_hosts: Path, output: Path) -> Settings:
+def _settings(url: str, ca_pem: Path, hosts: Sequence[Path], known_hosts: Path, output: Path) -> Settings:
     given = {
         "cloud": url,
         "ca_bundle": str(ca_pem),
-        "inventory": [str(hosts)],
+        "inventory": [str(path) for path in hosts],
         "known_hosts": str(known_hosts),
         "output": str(output),
     }

@@ -19,7 +19,7 @@ _NO_RIGHTS = f"{USER} is not root, and there is no sudo"
 class GuestState:
     """One guest: how it differs from a healthy one, and what an audit must say of it.
 
-    `clock_ahead` is in seconds.
+    `clock_ahead` is in seconds; `azure_id` is the id of the VM whose inside this is, empty outside Azure.
     """
 
     name: str
@@ -28,6 +28,12 @@ class GuestState:
     changes: Mapping[str, Any]
     internet: bool = True
     clock_ahead: float = 0.0
+    azure_id: str = ""
+
+    @property
+    def machine_id(self) -> str:
+        """The id of the machine whose inside this is."""
+        return self.azure_id.lower() or f"host/{self.name}"
 
 
 def _attempt(target: str, stage: str = "ok", detail: str = "HTTP 200") -> dict[str, Any]:

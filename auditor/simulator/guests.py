@@ -64,8 +64,7 @@ class SshGuests:
     def truth(self) -> dict[str, Truth]:
         """The truth per guest, by its machine id."""
         return {
-            f"host/{state.name}": Truth(state.name, state.verdict, dict(state.findings))
-            for state in self._states
+            state.machine_id: Truth(state.name, state.verdict, dict(state.findings)) for state in self._states
         }
 
     def __enter__(self) -> Self:
@@ -115,6 +114,7 @@ def _host(state: GuestState, port: int, key: Path) -> dict[str, Any]:
         "user": USER,
         "key": str(key),
         "tags": {"simulated": "yes"},
+        **({"azure_id": state.azure_id} if state.azure_id else {}),
     }
 
 

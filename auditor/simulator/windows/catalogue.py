@@ -28,7 +28,8 @@ Change = Callable[[WindowsState], WindowsState]
 class WindowsGuestState:
     """One guest: its state, and what an audit must say of it.
 
-    `azure_vm_id` is the id that Azure has for the machine, where the guest is to be another one.
+    `azure_vm_id` is the id that Azure has for the machine, where the guest is to be another one; `azure_id`
+    is the resource id of the VM whose inside this is, empty outside Azure.
     """
 
     name: str
@@ -36,6 +37,12 @@ class WindowsGuestState:
     findings: Mapping[str, Status]
     state: WindowsState
     azure_vm_id: str | None = None
+    azure_id: str = ""
+
+    @property
+    def machine_id(self) -> str:
+        """The id of the machine whose inside this is."""
+        return self.azure_id.lower() or f"host/{self.name}"
 
 
 def vm_id(name: str) -> str:

@@ -42,8 +42,7 @@ class WinRmGuests:
     def truth(self) -> dict[str, Truth]:
         """The truth per guest, by its machine id."""
         return {
-            f"host/{guest.name}": Truth(guest.name, guest.verdict, dict(guest.findings))
-            for guest in self._guests
+            guest.machine_id: Truth(guest.name, guest.verdict, dict(guest.findings)) for guest in self._guests
         }
 
     def __enter__(self) -> Self:
@@ -52,10 +51,10 @@ class WinRmGuests:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_PASSWORD)
         hosts = []
-        for name, executor in self._executors.items():
-            server = WinRmServer(executor, accounts={USER: _PASSWORD})
-            self.servers[name] = self._stack.enter_context(server)
-            hosts.append(_host(name, server, password))
+        for guest in self._guests:
+            server = WinRmServer(self._executors[guest.name], accounts={USER: _PASSWORD})
+            self.servers[guest.name] = self._stack.enter_context(server)
+            hosts.append(_host(guest, server, password))
         self.hosts_file.write_text(json.dumps({"hosts": hosts}, indent=2), encoding="utf-8")
         return self
 
@@ -66,9 +65,9 @@ class WinRmGuests:
         self._folder.cleanup()
 
 
-def _host(name: str, server: WinRmServer, password: Path) -> dict[str, Any]:
+def _host(guest: WindowsGuestState, server: WinRmServer, password: Path) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": guest.name,
         "platform": "windows",
         "transport": "winrm",
         "address": server.address,
@@ -77,4 +76,5 @@ def _host(name: str, server: WinRmServer, password: Path) -> dict[str, Any]:
         "password": f"file:{password}",
         "ca": str(server.ca_file),
         "tags": {"simulated": "yes"},
+        **({"azure_id": guest.azure_id} if guest.azure_id else {}),
     }
