@@ -6,7 +6,6 @@ and tries three times, as the real one was seen to do. The real one is in test_s
 
 import asyncio
 import logging
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -24,47 +23,15 @@ from auditor.hosts.fake import FakeHost
 from auditor.hosts.ssh import Credentials
 from auditor.model import Connection
 from tests.hosts.conftest import Sshd, machine, opened
+from tests.hosts.sudo import RIGHT, install
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("nothing_left_behind")]
 
 LATE = 3.0
-SECRETS = {"RIGHT": "root-me-gently", "WRONG": "root-me-badly", "LINES": "two\nlines"}
+SECRETS = {"RIGHT": RIGHT, "WRONG": "root-me-badly", "LINES": "two\nlines"}
 NOTHING = "sudo started no shell"
 WRONG = "sudo refused the password"
 WHO = Script("echo ${STANDIN:-nobody}; echo err >&2; exit 3\n")
-STANDIN = r"""#!/bin/sh
-[ "$1 $2" = "-S -p" ] || exit 99
-prompt=$3
-shift 3
-[ "$1" = -- ] && shift
-mode=$(cat FOLDER/mode)
-case $mode in
-  absent) echo "sh: 1: sudo: not found" >&2; exit 127 ;;
-  tty) echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1 ;;
-  mute) sleep 20; exit 1 ;;
-  lecture) echo "We trust you have received the usual lecture: $*" >&2 ;;
-esac
-if [ "$mode" != free ]; then
-  tries=0
-  while :; do
-    printf '%s' "$prompt" | sed 's/%p/azops/' >&2
-    IFS= read -r got || { echo "sudo: no password was provided" >&2; exit 1; }
-    echo "$got" >> FOLDER/given
-    [ "$got" = "root-me-gently" ] && break
-    sleep 0.3
-    tries=$((tries + 1))
-    [ "$mode" = one-try ] && { echo "sudo: 1 incorrect password attempt" >&2; exit 1; }
-    [ $tries = 3 ] && { echo "sudo: 3 incorrect password attempts" >&2; exit 1; }
-    echo "Sorry, try again." >&2
-  done
-fi
-if [ "$mode" = denied ]; then
-  echo "Sorry, user azops is not allowed to execute '$*' as root on here." >&2
-  exit 1
-fi
-STANDIN=root exec "$@"
-"""
-
 Start = Callable[..., Sshd]
 
 
@@ -73,13 +40,7 @@ def server(start_sshd: Start, tmp_path: Path) -> Callable[[str], Sshd]:
     """An sshd whose sudo is the stand-in, in a mode."""
 
     def start(mode: str) -> Sshd:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        (folder / "mode").write_text(mode)
-        (folder / "given").touch()
-        (folder / "sudo").write_text(STANDIN.replace("FOLDER", str(folder)))
-        (folder / "sudo").chmod(stat.S_IRWXU)
-        return start_sshd(path=f"{folder}:/usr/bin:/bin")
+        return start_sshd(path=install(tmp_path / "bin", mode))
 
     return start
 
