@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from auditor.errors import HostError
 from auditor.hosts import CommandResult, Script, Shell
 from auditor.probe.answer import Answer
+from auditor.probe.parse import END as PLAIN
 from auditor.text import one_line
 
 BEGIN, END = "AUDITOR-BUNDLE-BEGIN ", " AUDITOR-BUNDLE-END"
@@ -20,9 +21,14 @@ LIMIT = 4096
 UNPACKED = 1024 * 1024
 
 _PACKED = re.compile(re.escape(BEGIN) + r"([A-Za-z0-9+/=]*)" + re.escape(END))
-_SH = """{{
+_SH = """if command -v gzip >/dev/null && command -v base64 >/dev/null; then
+  pack() {{ gzip -9 | base64 | tr -d '\\n' | sed 's|^|{begin}|; s|$|{end}|'; }}
+else
+  pack() {{ cat; }}
+fi
+(
 {text}
-}} 2>/dev/null </dev/null | gzip -9 2>/dev/null | base64 | tr -d '\\n' | sed 's|^|{begin}|; s|$|{end}|'
+) 2>/dev/null </dev/null | pack
 """
 _HEAD = "$answers = @()\n"
 _TAIL = f"""$json = ConvertTo-Json -Compress -InputObject $answers
@@ -42,20 +48,22 @@ def bundle(scripts: Sequence[Script]) -> str:
     """
     if [script.shell for script in scripts] == [Shell.SH]:
         # the probe ends itself, which in a subshell ends no more than itself
-        text = f"(\n{scripts[0].text}\n)"
-        return _SH.format(text=text, begin=BEGIN, end=END)
+        return _SH.format(text=scripts[0].text, begin=BEGIN, end=END)
     return _HEAD + "".join(_call(script) for script in scripts) + _TAIL
 
 
 def unbundle(output: str, scripts: Sequence[Script]) -> list[Answer]:
     """One answer per script; raises `HostError` where the output holds no bundle that can be read."""
     found = _PACKED.search(output)
+    posix = [script.shell for script in scripts] == [Shell.SH]
+    if found is None and posix and PLAIN.decode() in output:
+        return [CommandResult(0, output.encode())]
     if found is None:
         cut = BEGIN in output or END in output
         said = f"it was cut at {LIMIT} bytes" if cut else f"it said: {one_line(output) or 'nothing'}"
         raise HostError(f"the guest's answer did not come back whole; {said}")
     text = _unpacked(found[1])
-    if [script.shell for script in scripts] == [Shell.SH]:
+    if posix:
         return [CommandResult(0, text)]
     try:
         texts = json.loads(text)

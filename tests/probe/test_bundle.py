@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,22 @@ def test_the_real_probe_comes_back_within_the_limit() -> None:
     (answer,) = unbundle(output, probe.scripts)
     assert isinstance(answer, CommandResult)
     assert parse(answer.stdout, observed_at=datetime.now(UTC), transport="run-command").platform == "linux"
+
+
+def test_without_tools_to_pack_the_answer_comes_plain(tmp_path: Path) -> None:
+    """As on a guest that has neither gzip nor base64."""
+    (tmp_path / "cat").symlink_to("/bin/cat")
+    text = "printf 'AUDITOR-PROBE-BEGIN {} AUDITOR-PROBE-END'; exit 0"
+    done = subprocess.run(
+        ["/bin/sh", "-s"],
+        input=bundle((Script(text),)).encode(),
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    assert unbundle(done.stdout.decode(), SH) == [
+        CommandResult(0, b"AUDITOR-PROBE-BEGIN {} AUDITOR-PROBE-END")
+    ]
 
 
 def test_windows_scripts_stand_whole_in_the_bundle() -> None:
