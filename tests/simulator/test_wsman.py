@@ -7,15 +7,21 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from winrm.exceptions import InvalidCredentialsError, WinRMTransportError, WSManFaultError
+from winrm.exceptions import (
+    InvalidCredentialsError,
+    WinRMOperationTimeoutError,
+    WinRMTransportError,
+    WSManFaultError,
+)
 
-from auditor.simulator.wsman import Faults, Schemes, Tls, WinRmServer
+from auditor.simulator.wsman import Execution, Faults, Schemes, Tls, WinRmServer
 from auditor.simulator.wsman.child import serve_in_child
 from tests.simulator.wsman_guest import ACCOUNTS, PASSWORD, USER, Guest, protocol, protocol_at, run, session
 
@@ -200,6 +206,35 @@ def test_nothing_is_left_after_close() -> None:
 def _receive(spoken: object, shell_id: str, command_id: str) -> None:
     with pytest.raises(requests.exceptions.ConnectionError):
         spoken.get_command_output(shell_id, command_id)  # type: ignore[attr-defined]
+
+
+@dataclass
+class Stubborn:
+    """A guest whose commands end when it likes, whatever they are told."""
+
+    started: threading.Event = field(default_factory=threading.Event)
+    end: threading.Event = field(default_factory=threading.Event)
+
+    def run(
+        self, command: str, stdin: bytes, environment: Mapping[str, str], user: str, stop: threading.Event
+    ) -> Execution:
+        """Wait."""
+        self.started.set()
+        self.end.wait(30)
+        return Execution(0)
+
+
+def test_an_executor_that_does_not_stop_is_named() -> None:
+    guest = Stubborn()
+    with pytest.raises(RuntimeError, match="1 threads"):  # noqa: SIM117
+        with WinRmServer(guest, accounts=ACCOUNTS, patience=0.5) as server:
+            spoken = protocol(server, operation_timeout_sec=1, read_timeout_sec=5)
+            shell_id = spoken.open_shell()
+            with pytest.raises(WinRMOperationTimeoutError):
+                spoken.get_command_output_raw(shell_id, spoken.run_command(shell_id, "any"))
+            spoken.transport.close_session()
+    assert guest.started.is_set()
+    guest.end.set()
 
 
 def test_guests_in_a_process_of_their_own() -> None:

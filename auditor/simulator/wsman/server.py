@@ -24,7 +24,7 @@ from auditor.simulator.wsman.operations import Limits, Operations
 from auditor.simulator.wsman.shells import Shells
 
 _REMEMBERED = 100_000  # requests and errors
-_PATIENCE = 5.0  # seconds that an executor has to obey `stop`
+_SETTLING = 5.0  # seconds
 _TRIES = 20
 
 
@@ -33,7 +33,7 @@ class WinRmServer:
 
     `guests` maps addresses to executors; a lone executor is the guest at 127.0.0.1. `accounts` maps user
     names to passwords. `tls` None serves plain HTTP, where only NTLM and Kerberos with sealed messages get
-    in, unless `unencrypted`. Raises ValueError for an address that is not of 127.0.0.0/8 and
+    in, unless `unencrypted`. `patience` are the seconds that executors have to obey `stop`. Raises ValueError for an address that is not of 127.0.0.0/8 and
     OSError when a port cannot be had.
     """
 
@@ -48,6 +48,7 @@ class WinRmServer:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         schemes: Schemes = Schemes(),  # noqa: B008 - frozen
         unencrypted: bool = False,
+        patience: float = 5.0,
     ) -> None:
         executors = guests if isinstance(guests, Mapping) else {"127.0.0.1": guests}
         for address in executors:
@@ -65,6 +66,7 @@ class WinRmServer:
         self.errors: deque[Exception] = deque(maxlen=_REMEMBERED)
         self.port = port
         self._tls = tls
+        self._patience = patience
         self._shells = {
             address: Shells(executor, limits.shells_per_user) for address, executor in executors.items()
         }
@@ -149,14 +151,16 @@ class WinRmServer:
             connection.hang_up()
         for shells in self._shells.values():
             shells.close()
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + self._patience
         for thread in tuple(self._threads):
             thread.join(max(0.0, end - time.monotonic()))
         NTLM_STORE.close()
         if self._folder is not None:
             self._folder.cleanup()
         if self._threads:
-            raise RuntimeError(f"{len(self._threads)} threads of the server did not end within {_PATIENCE} s")
+            raise RuntimeError(
+                f"{len(self._threads)} threads of the server did not end in {self._patience} s"
+            )
 
     def _issuer(self) -> Certificates:
         if self.certificates is None:
@@ -228,7 +232,7 @@ class _Listeners:
         with self._turn:
             self._settled.clear()
             self._wake.send(b".")
-            self._settled.wait(_PATIENCE)
+            self._settled.wait(_SETTLING)
 
     def _run(self) -> None:
         while not self._ended:
