@@ -48,7 +48,7 @@ def test_ntlm_over_plain_http_seals_every_message() -> None:
         said = ask(connection_to(server), cmd("echo Größe"))
         assert said == CommandResult(0, "Größe\r\n".encode())
         messages = [seen for seen in server.requests if seen.operation]
-        assert len(messages) == 5
+        assert len(messages) == 4
         assert all(seen.sealed and seen.answer_sealed for seen in messages)
         assert server.open_shells == 0
 
@@ -147,7 +147,7 @@ def test_scripts_share_a_shell_and_a_connection(server: WinRmServer) -> None:
             assert server.open_shells == 1
         assert host.stage == "running the script"
     operations = Counter(seen.operation for seen in server.requests if seen.operation)
-    assert operations == {"Create": 1, "Command": 3, "Receive": 3, "Signal": 3, "Delete": 1}
+    assert operations == {"Create": 1, "Command": 3, "Receive": 3, "Signal": 2, "Delete": 1}
     assert sum(seen.status == 401 for seen in server.requests) == 2
 
 

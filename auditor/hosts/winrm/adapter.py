@@ -78,15 +78,33 @@ class Line:
 
 
 class _Connection(HTTPConnection):
-    """urllib3's connection over our line."""
+    """urllib3's connection over our line; a request goes out in one piece, not as head and body."""
 
     def __init__(self, *args: Any, line: Line, **options: Any) -> None:
         super().__init__(*args, **options)
         self._line = line
+        self._pieces: list[bytes] | None = None
 
     def connect(self) -> None:
         """Connect where the line leads."""
         self.sock = self._line.open()
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request."""
+        self._pieces = []
+        try:
+            super().request(*args, **options)
+            whole = b"".join(self._pieces)
+        finally:
+            self._pieces = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        """Send a piece, now or with the rest of its request."""
+        if self._pieces is None:
+            super().send(data)
+        else:
+            self._pieces.append(data)
 
 
 class _Pool(HTTPConnectionPool):

@@ -36,6 +36,7 @@ class RemoteShell:
         self._patience = patience
         self._id = soap.shell_id(link.ask(soap.create(self._operation), patience))
         self.output = soap.Output(0, 0)
+        self._ended: str | None = None  # to be forgotten before the next command; deleting the shell does too
 
     @property
     def _operation(self) -> float:
@@ -47,6 +48,8 @@ class RemoteShell:
 
         Whatever is raised, `so_far` is what had come.
         """
+        if self._ended is not None:
+            self._terminate(self._ended)
         end = time.monotonic() + timeout
         self.output = output = soap.Output(limit, STDERR_LIMIT)
         started = soap.command(self._id, line, self._operation, console=not data)
@@ -54,9 +57,12 @@ class RemoteShell:
         self._send(command, data)
         while not (output.done or output.overflown) and time.monotonic() < end:
             self._receive(command, end - time.monotonic())
-        self._terminate(command)
-        if output.done or output.overflown:
+        if output.done:
+            self._ended = command
             return self._result(output.exit_status)
+        self._terminate(command)
+        if output.overflown:
+            return self._result(None)
         raise Overrun
 
     def so_far(self) -> CommandResult:
@@ -70,7 +76,7 @@ class RemoteShell:
     def _result(self, exit_status: int | None) -> CommandResult:
         output = self.output
         return CommandResult(
-            None if output.overflown else exit_status,
+            exit_status,
             bytes(output.stdout[: output.limit]),
             readable(bytes(output.stderr)),
             output.overflown,
@@ -98,5 +104,6 @@ class RemoteShell:
             time.sleep(PAUSE)
 
     def _terminate(self, command: str) -> None:
+        self._ended = None
         with contextlib.suppress(Exception):  # what it has written is here; deleting the shell ends it too
             self._link.ask(soap.signal(self._id, command, FAREWELL), FAREWELL)
