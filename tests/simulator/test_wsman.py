@@ -226,13 +226,14 @@ class Stubborn:
 
 def test_an_executor_that_does_not_stop_is_named() -> None:
     guest = Stubborn()
-    with pytest.raises(RuntimeError, match="1 threads"):  # noqa: SIM117
-        with WinRmServer(guest, accounts=ACCOUNTS, patience=0.5) as server:
-            spoken = protocol(server, operation_timeout_sec=1, read_timeout_sec=5)
-            shell_id = spoken.open_shell()
-            with pytest.raises(WinRMOperationTimeoutError):
-                spoken.get_command_output_raw(shell_id, spoken.run_command(shell_id, "any"))
-            spoken.transport.close_session()
+    with WinRmServer(guest, accounts=ACCOUNTS, patience=0.5) as server:
+        spoken = protocol(server, operation_timeout_sec=1, read_timeout_sec=5)
+        shell_id = spoken.open_shell()
+        with pytest.raises(WinRMOperationTimeoutError):
+            spoken.get_command_output_raw(shell_id, spoken.run_command(shell_id, "any"))
+        spoken.transport.close_session()
+        with pytest.raises(RuntimeError, match="1 threads"):
+            server.close()
     assert guest.started.is_set()
     guest.end.set()
 

@@ -33,8 +33,8 @@ class WinRmServer:
 
     `guests` maps addresses to executors; a lone executor is the guest at 127.0.0.1. `accounts` maps user
     names to passwords. `tls` None serves plain HTTP, where only NTLM and Kerberos with sealed messages get
-    in, unless `unencrypted`. `patience` are the seconds that executors have to obey `stop`. Raises ValueError for an address that is not of 127.0.0.0/8 and
-    OSError when a port cannot be had.
+    in, unless `unencrypted`. Executors have `patience` seconds to obey `stop`. Raises ValueError for an
+    address that is not of 127.0.0.0/8 and OSError when a port cannot be had.
     """
 
     def __init__(
