@@ -194,6 +194,14 @@ def _explained(guest: Guest, answers: Iterable[Answer]) -> Guest:
     return replace(guest, **changes)
 
 
+def open_session(connection: Connection, options: GuestOptions, secrets: Secrets) -> Session:
+    """A session with one guest, that connects with its first `run`; raises `HostError` for no transport."""
+    openers = _openers(options, secrets)
+    if connection.transport not in openers:
+        raise HostError(f"the transport {connection.transport!r} leads into no session")
+    return openers[connection.transport](connection)
+
+
 def _openers(options: GuestOptions, secrets: Secrets) -> dict[str, Opener]:
     known_hosts = KnownHosts(options.known_hosts_files)
     credentials = Credentials(options, secrets)

@@ -10,6 +10,7 @@ from auditor import __version__
 from auditor.cli import audit, demo, simulate
 from auditor.cli.checks import checks_app, rules_app
 from auditor.cli.config import config_app
+from auditor.cli.selftest import selftest_app
 from auditor.errors import AuditorError
 from auditor.exits import Exit
 from auditor.text import visible
@@ -31,6 +32,7 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(config_app, name="config")
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.add_typer(selftest_app, name="selftest")
 
 
 def _version(wanted: bool) -> None:

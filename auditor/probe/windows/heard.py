@@ -61,12 +61,13 @@ def listen(answers: Sequence[Answer]) -> Heard:
 def document(piece: Piece, answer: Answer) -> Document:
     """What a PowerShell script printed; where that is nothing usable, each of its keys with the reason."""
     try:
-        return _printed(piece, answer)
+        return printed(piece, answer)
     except HostError as error:
         return {key: {"unseen": str(error)} for key in piece.keys}
 
 
-def _printed(piece: Piece, answer: Answer) -> Document:
+def printed(piece: Piece, answer: Answer) -> Document:
+    """The JSON object that a PowerShell script printed; raises `HostError` with the reason."""
     if isinstance(answer, Unseen):
         raise HostError(answer.reason)
     _, begin, rest = answer.stdout.rpartition(BEGIN)
