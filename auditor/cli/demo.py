@@ -73,6 +73,7 @@ def _settings(url: str, ca_pem: Path, hosts: Sequence[Path], known_hosts: Path, 
         "ca_bundle": str(ca_pem),
         "inventory": [str(path) for path in hosts],
         "known_hosts": str(known_hosts),
+        "ssh_config": "none",
         "output": str(output),
     }
     return settings(resolve(given, environment={}, read_file=False))
