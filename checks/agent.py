@@ -61,7 +61,7 @@ def _installed_in_guest(facts: Facts, report: AgentReport) -> Outcome:
     version = own_version(guest, agent)
     if version is None and agent.path is None:
         return failed("the agent's package is there, its program is not", *rows, remediation=REINSTALL)
-    if version is None and agent.problem:
+    if version is None and agent.problem and not agent.timed_out:
         return warned("the agent is there and does not start", *rows, remediation=REINSTALL)
     return passed(f"agent {clip(version or 'of unknown version', 60)} is in the guest", *rows)
 

@@ -17,14 +17,16 @@ agent_versions() {
     printf '"problem":%s\n' "$(str "$AGENT does not begin like a script: it is damaged or not readable")"
     return
   fi
-  versions=$(limit 6 "$AGENT" --version 2>&1 </dev/null | head -c 4000)
+  versions=$({ limit 6 "$AGENT" --version 2>&1 </dev/null; printf '\nEXIT %s\n' "$?"; } | head -c 4000)
   daemon=$(printf '%s\n' "$versions" | sed -n 's/^WALinuxAgent-\([^ ]*\) .*/\1/p' | head -n 1)
   state=$(printf '%s\n' "$versions" | sed -n 's/^Goal state agent: *\([^ ]*\).*/\1/p' | head -n 1)
   python=$(printf '%s\n' "$versions" | sed -n 's/^Python: *\([^ ]*\).*/\1/p' | head -n 1)
   if [ -n "$daemon$state" ]; then
     printf '"daemon_version":%s,"goal_state_version":%s,"python":%s\n' "$(text "$daemon")" "$(text "$state")" "$(text "$python")"
   else
-    printf '"problem":%s\n' "$(str "$AGENT --version gave no version: $(printf '%s\n' "$versions" | tail -n 1)")"
+    # a machine that is merely slow has shown nothing of its agent
+    case $versions in *"EXIT 124" | *"EXIT 137") printf '"problem":%s,"timed_out":true\n' "$(str "$AGENT --version gave no version within 6 s")"; return ;; esac
+    printf '"problem":%s\n' "$(str "$AGENT --version gave no version: $(printf '%s\n' "$versions" | grep -v '^EXIT [0-9]*$' | grep . | tail -n 1)")"
   fi
 }
 

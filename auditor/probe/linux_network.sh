@@ -73,6 +73,7 @@ CURL
   curl_stage=tcp
   case $curl_tcp in *[1-9]*) curl_stage=http ;; esac
   case $curl_error in 56 | 97) curl_stage=http ;; 5 | 6) curl_stage=dns ;; 35 | 51 | 53 | 58 | 59 | 60 | 64 | 66 | 77 | 80 | 83 | 90 | 91) curl_stage=tls ;; esac
+  case $curl_body in *"Resolving timed out"*) curl_stage=dns ;; esac
   if [ "$curl_stage" = http ]; then
     case $1:$curl_code:$curl_tls:$curl_error in
       http:200:* | tcp:*) curl_stage=ok ;;

@@ -130,7 +130,7 @@ def _agent(value: Any) -> GuestAgent:
     )  # fmt: skip
     found = readers.object_of(value)
     texts: dict[str, Any] = {name: readers.text(found.get(name)) for name in names}
-    return GuestAgent(**texts)
+    return GuestAgent(**texts, timed_out=found.get("timed_out") is True)
 
 
 def _python(value: Any) -> Python:

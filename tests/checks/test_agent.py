@@ -91,6 +91,19 @@ UNREACHED = replace(HOST, guest=Unseen("the host key changed"))
         (UNREACHED, UNKNOWN, "the host key changed"),
         (guested(HOST, agent_is=Unseen("no python")), UNKNOWN, "no python"),
         (
+            guested(
+                HOST,
+                agent_is={
+                    "daemon_version": None,
+                    "goal_state_version": None,
+                    "problem": "slow",
+                    "timed_out": True,
+                },
+            ),
+            PASS,
+            "of unknown version",
+        ),
+        (
             guested(HOST, agent_is={"daemon_version": None, "goal_state_version": None, "problem": "bad"}),
             WARN,
             "does not start",

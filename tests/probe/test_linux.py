@@ -293,6 +293,7 @@ def test_an_agent_that_prints_no_version(stubbed: Stubbed, body: str, problem: s
     assert isinstance(answer.guest.agent, GuestAgent)
     assert answer.guest.agent.daemon_version is None
     assert problem in (answer.guest.agent.problem or "")
+    assert answer.guest.agent.timed_out is (body == "sleep 60")
     assert answer.seconds < 15
 
 
