@@ -54,8 +54,8 @@ $(READY): pyproject.toml constraints.txt
 # the libraries build against MIT's own; without it the tests that want a KDC are skipped
 $(KERBEROS): $(READY)
 	if command -v krb5-config >/dev/null; then \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[kerberos]' gssapi krb5; fi
-	touch $@
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[kerberos]' gssapi krb5 \
+	  && touch $@; fi
 
 $(AZ)/.made-ready: constraints-az.txt
 	$(PYTHON) -m venv $(AZ)
