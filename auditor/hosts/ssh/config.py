@@ -14,6 +14,7 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from auditor.errors import HostError
@@ -46,12 +47,21 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What criteria are held against."""
+    """What criteria are held against; `found` grows while blocks are taken."""
 
     alias: str
-    host: str
-    user: str | None
+    asked_user: str | None
+    found: Settings
     final: bool
+
+    def subject(self, kind: str) -> str:
+        """The text that the patterns of a criterion are held against."""
+        if kind == "originalhost":
+            return self.alias
+        if kind == "host":
+            return _host(self.found, self.alias)
+        configured = self.found.get("user", [""])[0] if kind == "user" else ""
+        return (self.asked_user if kind == "user" else None) or configured or local_user()
 
 
 class SshConfig:
@@ -72,18 +82,17 @@ class SshConfig:
                 self._blocks = [block for path in self._files for block in _Reader(path).blocks()]
             blocks = self._blocks
         found: Settings = {}
-        _read(blocks, found, alias, user, final=False)
+        _read(blocks, _View(alias, user, found, final=False))
         if any(criterion.kind == "final" for block in blocks for criterion in block.criteria):
             found["hostname"] = [_host(found, alias)]
-            _read(blocks, found, alias, user, final=True)
+            _read(blocks, _View(alias, user, found, final=True))
         return found
 
 
-def _read(blocks: Iterable[_Block], found: Settings, alias: str, user: str | None, *, final: bool) -> None:
+def _read(blocks: Iterable[_Block], view: _View) -> None:
     for block in blocks:
-        view = _View(alias, _host(found, alias), user or found.get("user", [None])[0], final)
-        if _applies(block.criteria, view):
-            _take(block, found)
+        if all(_holds(criterion, view) for criterion in block.criteria):
+            _take(block, view.found)
 
 
 def _host(found: Settings, alias: str) -> str:
@@ -199,10 +208,6 @@ def _criteria(keyword: str, value: str, place: str) -> tuple[_Criterion, ...]:
     return tuple(found) or (_Criterion("never"),)
 
 
-def _applies(criteria: Iterable[_Criterion], view: _View) -> bool:
-    return all(_holds(criterion, view) for criterion in criteria)
-
-
 def _holds(criterion: _Criterion, view: _View) -> bool:
     if criterion.kind == "never":
         return False
@@ -210,21 +215,28 @@ def _holds(criterion: _Criterion, view: _View) -> bool:
         return not criterion.negated
     if criterion.kind in ("final", "canonical"):
         return view.final is not criterion.negated
-    subject = {"host": view.host, "originalhost": view.alias, "user": view.user}
-    return matches(subject.get(criterion.kind) or local_user(), criterion.patterns) is not criterion.negated
+    return matches(view.subject(criterion.kind), criterion.patterns) is not criterion.negated
 
 
 def matches(text: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern with `*` and `?` fits, and none that begins with `!` does."""
     found = False
     for pattern in patterns:
-        if _glob(pattern.removeprefix("!")).fullmatch(text):
-            if pattern.startswith("!"):
-                return False
-            found = True
+        if not _fits(pattern.removeprefix("!"), text):
+            continue
+        if pattern.startswith("!"):
+            return False
+        found = True
     return found
 
 
+def _fits(pattern: str, text: str) -> bool:
+    if "*" in pattern or "?" in pattern:
+        return _glob(pattern).fullmatch(text) is not None
+    return pattern == text
+
+
+@cache
 def _glob(pattern: str) -> re.Pattern[str]:
     escaped = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.compile(escaped, re.DOTALL)
