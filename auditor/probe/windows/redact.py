@@ -32,7 +32,7 @@ class Redactor:
     def __init__(self, names: Iterable[str] = ()) -> None:
         wanted = {name.lower() for name in names if len(name) > 2}
         self._names = sorted(wanted, key=len, reverse=True)
-        self._known: dict[str, str] = {}
+        self._known: dict[str, dict[str, int]] = {}
 
     def output(self, text: str) -> str:
         """The output of the registry script, or of anything else that is lines."""
@@ -55,9 +55,9 @@ class Redactor:
         text = _HOME.sub(r"\1user", text)
         text = _RULE.sub(r"|\1=redacted", text)
         for name in self._names:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", self._name(name), text, flags=re.IGNORECASE)
-        text = _GUID.sub(self._by(lambda number: f"00000000-0000-4000-8000-{number:012x}"), text)
-        text = _SID.sub(self._by(lambda number: f"S-1-5-21-0-0-0-{number}"), text)
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", self._name, text, flags=re.IGNORECASE)
+        text = _GUID.sub(lambda match: f"00000000-0000-4000-8000-{self._number('id', match):012x}", text)
+        text = _SID.sub(lambda match: f"S-1-5-21-0-0-0-{self._number('account', match)}", text)
         text = _FOUR.sub(self._address(lambda number: f"192.0.2.{number % 256}"), text)
         return _SIX.sub(self._address(lambda number: f"2001:db8::{number:x}"), text)
 
@@ -70,11 +70,8 @@ class Redactor:
             return "".join((*match.groups()[:5], "00" if match[4] == "REG_BINARY" else "redacted.invalid"))
         return self.text(line)
 
-    def _name(self, name: str) -> str:
-        return f"name-{self._number(name)}"
-
-    def _by(self, made: Callable[[int], str]) -> Callable[[re.Match[str]], str]:
-        return lambda match: made(self._number(match[0].lower()))
+    def _name(self, match: re.Match[str]) -> str:
+        return f"name-{self._number('name', match)}"
 
     def _address(self, made: Callable[[int], str]) -> Callable[[re.Match[str]], str]:
         def replaced(match: re.Match[str]) -> str:
@@ -82,16 +79,17 @@ class Redactor:
                 found = ip_address(match[0].partition("%")[0])
             except ValueError:
                 return match[0]
-            return match[0] if _says_nothing(found) else made(self._number(str(found)))
+            return match[0] if _says_nothing(found) else made(self._number(f"IPv{found.version}", match))
 
         return replaced
 
     def _url(self, match: re.Match[str]) -> str:
         host = re.split(r"[:/?]", match[2], maxsplit=1)[0]
-        return match[0] if host in KEPT else f"{match[1]}redacted.invalid/{self._number(match[0])}"
+        return match[0] if host in KEPT else f"{match[1]}redacted.invalid/{self._number('link', match)}"
 
-    def _number(self, text: str) -> int:
-        return int(self._known.setdefault(text, str(len(self._known) + 1)))
+    def _number(self, kind: str, match: re.Match[str]) -> int:
+        known = self._known.setdefault(kind, {})
+        return known.setdefault(match[0].lower(), len(known) + 1)
 
 
 def _says_nothing(address: IPv4Address | IPv6Address) -> bool:
