@@ -119,7 +119,7 @@ def _resolve(address: str, port: int, timeout: float) -> list[Any]:
     try:
         found = answer.get(timeout=timeout)
     except queue.Empty:
-        raise HostError(f"the name {address!r} was not resolved within {timeout:.3g} s (DNS)") from None
+        raise Unreachable(f"the name {address!r} was not resolved within {timeout:.3g} s (DNS)") from None
     if isinstance(found, Exception):
         raise Unreachable(f"the name {address!r} could not be resolved: {_words(found)}") from found
     return found

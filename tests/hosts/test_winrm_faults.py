@@ -1,12 +1,18 @@
 """Windows guests that fail (protocol tier): the right reason, in time, no shell and no thread left behind."""
 
+import json
+import os
 import re
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +22,7 @@ from auditor.hosts import CommandResult
 from auditor.hosts.options import GuestOptions
 from auditor.model import WINRM, Connection
 from auditor.simulator.wsman import Execution, Fault, Kind, Limits, WinRmServer
+from tests.conftest import require_lane
 from tests.hosts.windows import (
     ADMIN,
     LATE,
@@ -31,8 +38,8 @@ from tests.hosts.windows import (
 )
 
 SHORT = replace(QUICK, connect_timeout=1, auth_timeout=1)
-HURRIED = replace(QUICK, auth_timeout=5, deadline=2)
-TOO_LATE = "^the deadline of 2 s passed while running the script$"
+HURRIED = replace(QUICK, auth_timeout=5, deadline=1.5)
+TOO_LATE = "^the deadline of 1.5 s passed while running the script$"
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +61,12 @@ def server() -> Iterator[WinRmServer]:
     ("fault", "options", "said", "within", "left"),
     [
         (Fault(Kind.STALL), SHORT, "stalled while signing in: no answer within 1 s", 1, 0),
-        (Fault(Kind.STALL), HURRIED, "stalled while signing in", 2, 0),
+        (Fault(Kind.STALL), HURRIED, "stalled while signing in", 1.5, 0),
         (Fault(Kind.STALL, "Create"), SHORT, "stalled while opening a shell: no answer within 1 s", 1, 1),
         (Fault(Kind.STALL, "Command"), SHORT, "stalled while running the script", 1, 0),
-        (Fault(Kind.STALL, "Receive"), HURRIED, "while running the script", 2, 0),
+        (Fault(Kind.STALL, "Receive"), HURRIED, "while running the script", 1.5, 0),
         (Fault(Kind.SLOW_HANDSHAKE), SHORT, "did not finish the TLS handshake within 1 s", 1, 0),
-        (Fault(Kind.SLOW_HANDSHAKE), HURRIED, "did not finish the TLS handshake", 2, 0),
+        (Fault(Kind.SLOW_HANDSHAKE), HURRIED, "did not finish the TLS handshake", 1.5, 0),
         (Fault(Kind.DROP), QUICK, "dropped the connection while signing in", 0, 0),
         (Fault(Kind.DROP, "Create"), QUICK, "dropped the connection while opening a shell", 0, 2),
         (Fault(Kind.SERVER_ERROR), QUICK, "answered HTTP 500 while signing in", 0, 0),
@@ -68,7 +75,7 @@ def server() -> Iterator[WinRmServer]:
         (Fault(Kind.MALFORMED, "Command"), QUICK, "answered what is no WS-Man while running", 0, 0),
         (Fault(Kind.QUOTA), QUICK, "opens no more shells for .*quota.*MaxShellsPerUser", 0, 0),
         (Fault(Kind.SHELL_GONE, "Receive"), QUICK, "has lost the shell while running the script", 0, 0),
-        (Fault(Kind.HANG), replace(QUICK, deadline=2), TOO_LATE, 2, 0),
+        (Fault(Kind.HANG), replace(QUICK, deadline=1.5), TOO_LATE, 1.5, 0),
     ],
 )
 def test_a_fault_has_its_reason(
@@ -230,3 +237,44 @@ def test_an_abort_ends_every_wait(server: WinRmServer, fault: Fault, stage: str)
         with pytest.raises(HostError, match=r"^enough$"):
             host.run(cmd("echo 1"), 5)
     assert server.open_shells == (1 if fault.operation == "Create" else 0)
+
+
+DEAF_RESOLVER = """
+import json, socket, subprocess, sys, threading, time
+from pathlib import Path
+from auditor.credentials import Secrets
+from auditor.errors import HostError
+from auditor.hosts import Script, Shell
+from auditor.hosts.options import GuestOptions
+from auditor.hosts.winrm import WinRmHost
+from auditor.model import Connection
+settings = Path(sys.argv[1])
+settings.write_text("nameserver 127.0.9.9\\noptions timeout:1 attempts:2\\n")
+subprocess.run(["mount", "--bind", settings, "/etc/resolv.conf"], check=True)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+    deaf.bind(("127.0.9.9", 53))
+    secrets = Secrets(environment={"P": "secret"})
+    connection = Connection("win-1.sim.test", user="x", password="env:P")
+    host = WinRmHost(connection, GuestOptions(connect_timeout=1), secrets)
+    start = time.monotonic()
+    try:
+        host.run(Script("ver", Shell.CMD), 5)
+    except HostError as error:
+        print(json.dumps([str(error), time.monotonic() - start]))
+    host.close()
+    resolver = [thread for thread in threading.enumerate() if thread.name == "resolver"]
+    resolver[0].join(10)
+    print(threading.active_count())
+"""
+
+
+@pytest.mark.lab
+def test_a_name_server_that_never_answers(tmp_path: Path) -> None:
+    require_lane("root", os.name == "posix" and os.getuid() == 0 and shutil.which("unshare") is not None)
+    command = ["unshare", "-m", sys.executable, "-c", DEAF_RESOLVER, str(tmp_path / "resolv.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    told, left = done.stdout.splitlines()
+    why, seconds = json.loads(told)
+    assert why == "the name 'win-1.sim.test' was not resolved within 1 s (DNS)"
+    assert seconds < 1 + LATE
+    assert left == "1"
