@@ -7,11 +7,12 @@ STRICT = "strict"
 ACCEPT_NEW = "accept-new"
 HOST_KEY_POLICIES = (STRICT, ACCEPT_NEW)
 NO_SSH_CONFIG = Path("none")
+GLOBAL_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 
 def default_known_hosts() -> tuple[Path, ...]:
     """The files that OpenSSH reads: the user's, then the machine's."""
-    return (*user_files("known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+    return (*user_files("known_hosts"), GLOBAL_KNOWN_HOSTS)
 
 
 def default_ssh_config() -> tuple[Path, ...]:

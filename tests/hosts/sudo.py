@@ -5,9 +5,9 @@ from pathlib import Path
 
 RIGHT = "root-me-gently"
 STANDIN = r"""#!/bin/sh
-[ "$1 $2" = "-S -p" ] || exit 99
-prompt=$3
-shift 3
+[ "$1 $2 $3" = "-k -S -p" ] || exit 99
+prompt=$4
+shift 4
 [ "$1" = -- ] && shift
 mode=$(cat FOLDER/mode)
 case $mode in

@@ -27,6 +27,8 @@ SECRETS = {"RIGHT": "right-horse-battery", "WRONG": "wrong-horse-battery"}
 USERS = {"auditlab-admin": 41001, "auditlab-plain": 41002, "auditlab-free": 41003, "auditlab-few": 41004}
 SUDOERS = """
 Defaults logfile={folder}/sudo.log
+Defaults timestampdir={folder}/sudo-tickets
+Defaults lecture_status_dir={folder}/sudo-lectures
 auditlab-admin ALL=(ALL:ALL) ALL
 auditlab-free ALL=(ALL) NOPASSWD: ALL
 auditlab-few ALL=(root) /bin/true
@@ -141,6 +143,31 @@ def test_a_key_and_a_password_where_a_host_wants_both(
                     HostError, match="accepted, but the host also wants password; password: ref"
                 ):
                     host.run(WHO, 10)
+
+
+@pytest.mark.parametrize(
+    ("setting", "who", "note"),
+    [
+        ("use_pty", "root", ""),
+        ("requiretty", "auditlab-admin", "sudo started no shell; it said: sudo: sorry, you must have a tty"),
+        ("passwd_tries=1", "root", ""),
+        ("rootpw", "auditlab-admin", "sudo refused the password"),
+        ("lecture=always", "root", ""),
+        ("timestamp_timeout=15", "root", ""),
+    ],
+)
+def test_settings_of_sudo(
+    start_accounts: Callable[..., Accounts], tmp_path: Path, setting: str, who: str, note: str
+) -> None:
+    with (tmp_path / "sudoers").open("a") as file:
+        file.write(f"Defaults {setting}\n")
+    accounts = start_accounts()
+    with opened(accounts.way("auditlab-admin", sudo="RIGHT"), accounts.options, SECRETS) as host:
+        said = host.run(Script(f"id -un; head -c 200000 /dev/zero; exit 4 # {'x' * 100_000}\n"), 20)
+        assert (said.exit_status, said.stdout) == (4, f"{who}\n".encode() + bytes(200_000))
+        assert said.note.startswith(note)
+        assert bool(said.note) == bool(note)
+    assert list(tmp_path.glob("sudo-tickets/*")) == []
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ FILES = {
     "match localuser": f"Match localuser {ME} host web\n Port 44\nMatch localuser nobody-at-all\n User x\n",
     "match negated": "Match !host web*\n Port 44\nMatch host web* !originalhost web\n Port 45\n",
     "match final": "Match final host real\n Port 44\nHost web\n HostName real\n",
-    "match final again": "Host web\n HostName real\nMatch final\n User a\n IdentityFile /a\nIdentityFile /b\n",
+    "match final again": "Host web\n HostName real\nMatch final\n User a\n IdentityFile /a\n Port 5\n",
     "hostname with token": "Host web db-1\n HostName %h.example.org\nMatch host web.example.org\n Port 44\n",
     "known hosts": "Host web\n UserKnownHostsFile /a /b\n",
     "tabs": "Host\tweb\n\tPort\t44\n",

@@ -69,7 +69,7 @@ def test_with_nothing_named(tmp_path: Path) -> None:
 def test_known_hosts(tmp_path: Path) -> None:
     text = f"UserKnownHostsFile {tmp_path}/a {tmp_path}/b\nHostKeyAlias inside\n"
     (hop,) = hops(tmp_path, Connection("web"), text)
-    assert hop.known_hosts == (tmp_path / "a", tmp_path / "b")
+    assert hop.known_hosts == (tmp_path / "a", tmp_path / "b", Path("/etc/ssh/ssh_known_hosts"))
     assert hop.known_as == "inside"
     (pinned,) = hops(tmp_path, Connection("web"), text, known_hosts=(tmp_path / "pinned",))
     assert pinned.known_hosts is None

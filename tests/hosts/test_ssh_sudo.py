@@ -115,7 +115,7 @@ def test_a_host_that_echoes_the_command_is_not_given_the_password(start_sshd: St
     with opened(way(server, "RIGHT"), server.options(), SECRETS) as host:
         said = host.run(Script("the script\n"), 2)
     assert said.stdout == b"/bin/sh -s\nthe script\n"
-    assert said.note.startswith(f"{NOTHING} within 1 s; it said: sudo -S -p auditor-asks-")
+    assert said.note.startswith(f"{NOTHING} within 1 s; it said: sudo -k -S -p auditor-asks-")
 
 
 def test_a_host_that_talks_without_end_is_not_listened_to(start_sshd: Start) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.errors import HostError
-from auditor.hosts.options import GuestOptions
+from auditor.hosts.options import GLOBAL_KNOWN_HOSTS, GuestOptions
 from auditor.hosts.ssh.config import Settings, SshConfig, local_user
 from auditor.model import Connection
 
@@ -131,7 +131,8 @@ def _known_hosts(hop: Hop, settings: Settings) -> tuple[Path, ...] | None:
     """The user's files; /dev/null and the like would only weaken the check, and do not count."""
     names = [text for text in settings.get("userknownhostsfile", ()) if text.lower() != "none"]
     paths = [Path(_path(hop, text)) for text in names]
-    return tuple(path for path in paths if path.is_file() or not path.exists()) or None
+    files = [path for path in paths if path.is_file() or not path.exists()]
+    return (*files, GLOBAL_KNOWN_HOSTS) if files else None
 
 
 # ---- tokens ---------------------------------------------------------------------------------------

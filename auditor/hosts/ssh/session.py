@@ -75,7 +75,8 @@ class SshHost:
     @property
     def stage(self) -> str:
         """What the session is doing now."""
-        return self._stage
+        hop = self._at
+        return f"{self._stage} (jump host {hop.place})" if hop and hop.jump else self._stage
 
     def run(self, script: Script, timeout: float) -> CommandResult:
         """Run a script on the guest; raises `HostError` with the reason."""
@@ -112,7 +113,7 @@ class SshHost:
             self._timer.start()
 
     def _overrun(self) -> None:
-        self.abort(f"the deadline of {self._options.deadline:g} s passed while {self._stage}")
+        self.abort(f"the deadline of {self._options.deadline:g} s passed while {self.stage}")
 
     def _left(self) -> float:
         left = self._end - time.monotonic()
@@ -136,18 +137,18 @@ class SshHost:
         return self._links[-1]
 
     def _reach(self, hop: Hop) -> _Link:
-        self._stage = self._doing("connecting", hop)
+        self._stage = "connecting"
         line = self._line(hop, min(self._options.connect_timeout, self._left()))
         transport: paramiko.Transport | None = None
         try:
-            self._stage = self._doing("waiting for the SSH banner", hop)
+            self._stage = "waiting for the SSH banner"
             await_banner(line, hop.place, min(self._options.banner_timeout, self._left()))
-            self._stage = self._doing("exchanging keys", hop)
+            self._stage = "exchanging keys"
             transport = paramiko.Transport(line, packetizer_class=SilentPacketizer)  # type: ignore[arg-type]
             known_hosts = self._known_hosts.of(hop.known_hosts)
             timeout = min(self._options.auth_timeout, self._left())
             shake_hands(transport, hop, known_hosts, self._options.host_key_policy, timeout)
-            self._stage = self._doing("signing in", hop)
+            self._stage = "signing in"
             timeout = min(self._options.auth_timeout, self._left())
             sign_in(transport, hop, self._credentials, timeout, self._left)
         except BaseException:
@@ -181,10 +182,6 @@ class SshHost:
         self._root = None
 
     # ---- what to say ------------------------------------------------------------------------------
-
-    @staticmethod
-    def _doing(what: str, hop: Hop) -> str:
-        return f"{what} (jump host {hop.place})" if hop.jump else what
 
     def _reason(self, error: Exception) -> str:
         hop = self._at

@@ -1,9 +1,9 @@
 """A POSIX shell as root through sudo, with a password that only sudo gets to read.
 
 sudo is told a prompt that nobody else prints, and the password goes over the session's standard input when
-that prompt shows, once: with a cached credential or a NOPASSWD rule it is not sent at all. The shell then
-says that it is there before it is given the script. sudo reads its line byte by byte, so that nothing of the
-script is lost to it, and nothing of the password reaches the shell.
+that prompt shows, once: with a NOPASSWD rule it is not sent at all, and `-k` leaves no ticket behind. The
+shell then says that it is there before it is given the script. sudo reads its line byte by byte, so that
+nothing of the script is lost to it, and nothing of the password reaches the shell.
 """
 
 import re
@@ -19,7 +19,7 @@ from auditor.hosts.ssh.execute import converse, session
 from auditor.text import one_line
 
 # sudo puts the name of the user whose password it wants for %p, so that an echo of this line is no prompt
-COMMAND = "sudo -S -p auditor-asks-{mark}-%p: -- /bin/sh -c 'echo auditor-runs-{mark}; exec /bin/sh -s'"
+COMMAND = "sudo -k -S -p auditor-asks-{mark}-%p: -- /bin/sh -c 'echo auditor-runs-{mark}; exec /bin/sh -s'"
 MOST_WORDS = 64 * 1024
 WRONG = "sudo refused the password"
 
