@@ -1,6 +1,7 @@
 """`auditor selftest windows`, against a model of Windows behind real WinRM."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,8 +11,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from auditor.cli.selftest import selftest_app
-from auditor.errors import UsageError
+from auditor.credentials import Secrets
+from auditor.errors import HostError, UsageError
 from auditor.facts import GuestAgent
+from auditor.guests import open_session
+from auditor.hosts.options import GuestOptions
+from auditor.model import Connection
 from auditor.probe import windows_probe
 from auditor.probe.windows import pieces
 from auditor.probe.windows.recording import answers
@@ -142,3 +147,24 @@ def test_an_address_that_is_none(host: Mapping[str, str]) -> None:
     result = run({**host, "address": "a b"})
     assert isinstance(result.exception, UsageError)
     assert "no host name or address" in str(result.exception)
+
+
+def test_over_ssh_the_same_way(host: Mapping[str, str], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        known = tmp_path / "known_hosts"
+        known.touch()
+        result = CliRunner().invoke(
+            selftest_app,
+            ["windows", "127.0.0.1", "--port", port, "--user", "ann", "--transport", "ssh",
+             "--known-hosts", str(known)],
+        )  # fmt: skip
+    assert result.exit_code == 3
+    assert [row[2] for row in rows(result)] == ["failed"] * len(SCRIPTS)
+    assert "refused" in result.output
+
+
+def test_a_way_that_is_no_session() -> None:
+    with pytest.raises(HostError, match="leads into no session"):
+        open_session(Connection("a.example", transport="run-command"), GuestOptions(), Secrets())

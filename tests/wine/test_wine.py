@@ -16,7 +16,7 @@ from auditor.rules import load_rules
 from auditor.simulator.windows.state import winhttp_proxy
 from tests.wine.conftest import REFUSED, Guest
 
-pytestmark = pytest.mark.wine
+pytestmark = [pytest.mark.wine, pytest.mark.timeout(300)]
 
 VERSION = "2.7.41491.1183"
 FOLDER = "C:\\WindowsAzure\\Packages"
