@@ -80,6 +80,15 @@ class StandIn(paramiko.ServerInterface):
         channel.close()
 
 
+class SecondFactor(StandIn):
+    """Takes the right password, and then wants answers too."""
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        super().check_auth_password(username, password)
+        self.methods = ("keyboard-interactive",)
+        return paramiko.AUTH_PARTIALLY_SUCCESSFUL
+
+
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[Callable[[StandIn], tuple[Connection, GuestOptions]]]:
     """Start the stand-in for one connection on a port of its own; gives the way in."""
@@ -162,6 +171,15 @@ def test_a_host_that_asks_for_more(stand_in: Serve, rounds: Rounds, given: int, 
     assert said in str(caught.value)
     assert "keyboard-interactive: the host asks for" in str(caught.value)
     assert len(server.given) == given
+
+
+def test_a_password_is_no_second_factor(stand_in: Serve) -> None:
+    server = SecondFactor("password", "keyboard-interactive")
+    connection, options = stand_in(server)
+    with opened(connection, options, RIGHT) as host, pytest.raises(HostError) as caught:
+        host.run(Script("true"), 10)
+    assert str(caught.value).endswith("password: accepted, but the host also wants keyboard-interactive")
+    assert server.given == [("password", RIGHT["PASSWORD"])]
 
 
 def test_a_round_without_questions_is_answered_so(stand_in: Serve) -> None:
