@@ -1,6 +1,7 @@
 """The answers of a Windows guest as facts; the whole ones are the simulator's model, not Windows."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -237,6 +238,24 @@ def test_files_without_a_service_are_an_agent_that_is_broken() -> None:
     )
     assert agent.problem == "the service RdAgent does not exist"
     assert [one.name for one in agent.services] == ["WindowsAzureGuestAgent"]
+
+
+def test_a_service_that_could_not_be_read_is_no_service_that_is_missing() -> None:
+    found = answers(STATE)
+    first = found[0]
+    assert isinstance(first, CommandResult)
+    denied = first.stdout
+    for section in (rb"state WindowsAzureGuestAgent", rb"setup WindowsAzureGuestAgent"):
+        denied, count = re.subn(
+            rb"(#@ " + section + rb"[^\n]*\n).*?(?=#@ )",
+            rb"\1ERROR: Access is denied.\r\n",
+            denied,
+            flags=re.DOTALL,
+        )
+        assert count == 1
+    agent = read([replace(first, stdout=denied), *found[1:]]).agent
+    assert isinstance(agent, GuestAgent)
+    assert agent.services[1] == Service("WindowsAzureGuestAgent")
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,18 @@ def agent(heard: Heard) -> GuestAgent | Unseen | None:
     """The agent; None where the guest was searched and has neither its services nor its files."""
     registry = heard.registry
     found = {name: heard.service(name) for name in SERVICES}
-    services = tuple(service for service in found.values() if isinstance(service, Service))
+    # a service that could not be read is no service that does not exist
+    services = tuple(
+        Service(name) if isinstance(service, Unseen) else service
+        for name, service in found.items()
+        if service is not None
+    )
     files = registry.of("files")
     if isinstance(files, Unseen):
         return files
-    if not services and not files:
-        return next((one for one in found.values() if isinstance(one, Unseen)), None)
+    hidden = [service for service in found.values() if isinstance(service, Unseen)]
+    if len(hidden) == len(services) and not files:
+        return hidden[0] if hidden else None
     main = found["RdAgent"]
     service = main if isinstance(main, Service) else None
     version, problem = _version(heard, main)
