@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.made-ready
 AZ := .venv-az
-ANSIBLE := .venv-ansible
+PEERS := .venv-peers
 PYTEST := $(BIN)/python -m pytest
 
 KERBEROS := $(VENV)/.made-kerberos
 LANES := az or ansible or lab or wine or kerberos
 
-.PHONY: demo test test-root test-az test-ansible lint format bench clean help
+.PHONY: demo test test-root test-az test-ansible lint format bench bench-guests clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -27,8 +27,8 @@ test-root: $(READY) $(KERBEROS) ## As root: real Debian guests, Wine's own progr
 test-az: $(READY) $(AZ)/.made-ready ## A real az against the simulator (installs azure-cli, 0.7 GB)
 	AUDITOR_AZ=$(CURDIR)/$(AZ)/bin/az AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m az $(ARGS)
 
-test-ansible: $(READY) $(ANSIBLE)/.made-ready ## Our reading of inventories against Ansible's own
-	AUDITOR_ANSIBLE=$(CURDIR)/$(ANSIBLE)/bin/ansible-inventory AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m ansible $(ARGS)
+test-ansible: $(READY) $(PEERS)/.made-ready ## Our reading of inventories against Ansible's own
+	AUDITOR_ANSIBLE=$(CURDIR)/$(PEERS)/bin/ansible-inventory AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m ansible $(ARGS)
 
 lint: $(READY) ## ruff, ruff format, mypy
 	$(BIN)/ruff check .
@@ -42,8 +42,11 @@ format: $(READY) ## Let ruff mend what it can
 bench: $(READY) ## The benchmarks of docs/performance.md
 	$(BIN)/python -m benchmarks
 
+bench-guests: $(READY) $(PEERS)/.made-ready ## Reaching 200 guests, against ssh2-python, pyinfra, Ansible and pywinrm
+	$(BIN)/python -m benchmarks.guests --peers $(PEERS)/bin
+
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(AZ) $(ANSIBLE) out build dist *.egg-info
+	rm -rf $(VENV) $(AZ) $(PEERS) out build dist *.egg-info
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -62,7 +65,7 @@ $(AZ)/.made-ready: constraints-az.txt
 	$(AZ)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-az.txt azure-cli
 	touch $@
 
-$(ANSIBLE)/.made-ready: constraints-ansible.txt
-	$(PYTHON) -m venv $(ANSIBLE)
-	$(ANSIBLE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-ansible.txt ansible-core
+$(PEERS)/.made-ready: constraints-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-peers.txt ansible-core pyinfra ssh2-python
 	touch $@
