@@ -8,7 +8,7 @@ import pytest
 
 from auditor.facts import Guest
 from auditor.guests import Guests
-from auditor.hosts.options import GuestOptions
+from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
 from auditor.inventory.file import read_hosts
 from auditor.model import Machine
 from auditor.probe import linux_script
@@ -23,7 +23,7 @@ def guests() -> Iterator[SshGuests]:
 
 
 async def ask(guests: SshGuests, machines: tuple[Machine, ...]) -> dict[str, Guest]:
-    options = GuestOptions(known_hosts=(guests.known_hosts,), agent=False)
+    options = GuestOptions(known_hosts=(guests.known_hosts,), agent=False, ssh_config=NO_SSH_CONFIG)
     async with Guests(load_rules().endpoints, options) as pool:
         answers = await asyncio.gather(*(pool.probe(machine) for machine in machines))
     assert all(isinstance(answer, Guest) for answer in answers), answers
