@@ -15,7 +15,7 @@ from tests.conftest import require_lane
 from tests.inventory.inventories import ALL
 
 ANSIBLE = Path(
-    os.environ.get("AUDITOR_ANSIBLE") or Path(__file__).parents[2] / ".venv-ansible/bin/ansible-inventory"
+    os.environ.get("AUDITOR_ANSIBLE") or Path(__file__).parents[2] / ".venv-peers/bin/ansible-inventory"
 )
 OURS = {"ssh": "ssh", "paramiko": "ssh", "winrm": "winrm", "psrp": "winrm"}
 
