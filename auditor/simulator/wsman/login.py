@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import struct
 from dataclasses import dataclass, field
 
 import spnego
@@ -13,6 +14,8 @@ from auditor.simulator.wsman.accounts import NTLM_STORE, Accounts
 CERTIFICATE = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 _NTLM_TOKEN = b"NTLMSSP\0"
 _FIRST_NTLM_TOKEN = _NTLM_TOKEN + b"\1\0\0\0"
+_LAST_NTLM_TOKEN = _NTLM_TOKEN + b"\3\0\0\0"
+_NTLM_V1_LENGTH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Login:
             if self._pending is None or token.startswith(_FIRST_NTLM_TOKEN):
                 self.context = None
                 self._pending = self._acceptor(token)
+            if token.startswith(_LAST_NTLM_TOKEN) and not _proves_by_ntlm_v2(token):
+                raise ValueError("no NTLMv2 response")
             with NTLM_STORE.lent(self.accounts):
                 answer = self._pending.step(token)
         except Exception:  # what the libraries raise for a token that is none depends on where it breaks
@@ -124,3 +129,10 @@ class Login:
         if self.schemes.basic:
             offers.append(("WWW-Authenticate", 'Basic realm="WSMAN"'))
         return Verdict(None, headers=tuple(offers))
+
+
+def _proves_by_ntlm_v2(token: bytes) -> bool:
+    # pyspnego would fall back to the LM response, which proves nothing with extended session security
+    fields: tuple[int, int, int] = struct.unpack_from("<HHI", token, 20)
+    length, _, offset = fields
+    return _NTLM_V1_LENGTH < length <= len(token) - offset
