@@ -11,6 +11,7 @@ from auditor.cli import audit, demo, simulate
 from auditor.cli.checks import checks_app, rules_app
 from auditor.cli.config import config_app
 from auditor.cli.selftest import selftest_app
+from auditor.credentials import hide
 from auditor.errors import AuditorError
 from auditor.exits import Exit
 from auditor.text import visible
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         app()
     except AuditorError as error:
-        typer.echo(f"error: {visible(str(error))}", err=True)
+        typer.echo(f"error: {visible(hide(str(error)))}", err=True)
         sys.exit(Exit.USAGE)
     except SystemExit as end:
         # typer turns an interrupt into this exit code, without a word
