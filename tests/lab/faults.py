@@ -191,9 +191,13 @@ FAULTS: dict[str, Fault] = {
         sshd="SetEnv LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=-25m",
         findings=(SEEN, Finding("guest-clock", "warn", "behind")),
     ),
-    "mounted-twice": Fault(
-        binds=("/srv/data", "/srv/copy"),
-        findings=(SEEN, Finding("linux-freeze", "warn", "mounted twice")),
+    "mounted-elsewhere": Fault(
+        binds=("/srv/data", "/srv/copy"), findings=(SEEN, Finding("linux-freeze", "pass"))
+    ),
+    "mounted-over": Fault(
+        "mount --bind /srv/data /srv/data",
+        (SEEN, Finding("linux-freeze", "warn", "mounted twice")),
+        binds=("/srv/data",),
     ),
     "dead-mount": Fault(
         DEAD_MOUNT,
@@ -239,8 +243,9 @@ FAULTS: dict[str, Fault] = {
     "sudo-wrong-password": Fault(LOCKED, BLIND, entry={"user": "asks", "sudo_password": "env:LAB_WRONG"}),
     "changed-key": Fault(findings=unseen("host key changed")),
     "frozen": Fault(frozen=True, findings=unseen("banner")),
-    "slow": Fault(percent=5, findings=(SEEN, Finding("agent-service", "pass"))),
+    # whatever it shows in time; a test of its own reads it
+    "slow": Fault(percent=5),
     "no-sshd": Fault("systemctl stop ssh.socket 2>/dev/null; systemctl stop ssh", unseen("refused")),
     "killed-once": Fault(KILLED_ONCE, HEALTHY, sshd="ForceCommand /usr/local/bin/shell-killed-once"),
-    "killed-always": Fault(sshd="ForceCommand kill -9 $PPID", findings=unseen("dropped the connection")),
+    "killed-always": Fault(sshd="ForceCommand kill -9 $PPID", findings=unseen("dropped")),
 }

@@ -32,5 +32,12 @@ def test_the_real_agent_reports_and_is_read_as_it_is(
 def test_the_run_names_every_guest_that_it_did_not_see(report: Report) -> None:
     unseen = {"changed-key", "frozen", "no-sshd", "killed-always"}
     limits = report.document["coverage"]["limits"]
-    assert {limit["scope"].rpartition("/")[2] for limit in limits} == unseen
+    assert {limit["scope"].rpartition("/")[2] for limit in limits} - {"slow"} == unseen
     assert report.exit_status == 20
+
+
+def test_a_slow_guest_is_not_called_broken(report: Report) -> None:
+    found = {finding["check"]: finding for finding in report.machine("slow")["findings"]}
+    for check in ("vm-agent-installed", "agent-service", "extensions-enabled", "wire-server", "linux-freeze"):
+        assert found[check]["status"] in {"pass", "unknown"}, found[check]
+        assert found[check]["status"] == "pass" or found[check]["reason"], found[check]

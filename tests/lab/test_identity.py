@@ -45,9 +45,7 @@ def vms(azure: RunningServer, lab: Lab, estate: Mapping[str, Guest]) -> Iterator
     lab.services.identities.update(before)
 
 
-def look(
-    lab: Lab, azure: RunningServer, folder: Path, vms: tuple[Vm, ...], guests: list[Guest]
-) -> Report:
+def look(lab: Lab, azure: RunningServer, folder: Path, vms: tuple[Vm, ...], guests: list[Guest]) -> Report:
     """A run over both VMs, each reached at the address of one guest."""
     write_known_hosts(folder, {guest.address: guest.host_key for guest in guests})
     entries = [

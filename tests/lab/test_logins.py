@@ -32,7 +32,7 @@ Host second
 Host inner
   HostName {inner}
   ProxyJump second
-Host *
+Host gate second inner
   User ops
   IdentityFile {key}
 """

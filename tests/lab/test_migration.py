@@ -13,10 +13,20 @@ from tests.lab.lab import Lab
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 PURGE = "apt-get -qq purge -y waagent >/dev/null\n"
+# a source that has packages, and no agent among them
+OTHER_SOURCE = """mkdir /srv/other
+curl -sS "http://packages.lab/$(. /etc/os-release; echo "$VERSION_CODENAME")/Packages" |
+  sed 's/^Package: waagent/Package: other/' > /srv/other/Packages
+echo 'deb [trusted=yes] file:/srv/other ./' > /etc/apt/sources.list
+apt-get -qq update
+"""
 NOT_YET = Finding("vm-agent-installed", "warn", "not installed yet")
 GUESTS: Mapping[str, Fault] = {
     "bare": Fault(f"{PURGE}apt-get -qq update", (NOT_YET, Finding("agent-installable", "pass", "waagent"))),
-    "no-source": Fault(PURGE, (NOT_YET, Finding("agent-installable", "fail", "offers no agent"))),
+    "no-lists": Fault(PURGE, (NOT_YET, Finding("agent-installable", "unknown", "apt-get update"))),
+    "no-source": Fault(
+        f"{PURGE}{OTHER_SOURCE}", (NOT_YET, Finding("agent-installable", "fail", "offers no agent"))
+    ),
     "no-room": Fault(
         f"apt-get -qq update\n{PURGE}head -c 100m /dev/zero > /var/fill 2>/dev/null || true",
         (NOT_YET, Finding("agent-installable", "fail", "free")),
@@ -53,7 +63,8 @@ def test_a_machine_to_be_moved_gets_its_findings(migration: Report, name: str) -
 
 def test_nothing_is_missing_without_azure(migration: Report, suite: Base) -> None:
     coverage = migration.document["coverage"]
-    assert (migration.document["cloud"], coverage["audited"], coverage["limits"]) == ("none", len(GUESTS), [])
+    assert (coverage["audited"], coverage["limits"], coverage["lost"]) == (len(GUESTS), [], [])
+    assert migration.document["run"]["cloud"] == "none"
     assert VERSIONS[suite.suite] in str(migration.finding("equipped", "vm-agent-version"))
     # machines on which the agent cannot be installed are not ready for the move
     assert migration.exit_status == 20
