@@ -220,6 +220,13 @@ def test_what_cannot_be_used_keeps_that_host_out_of_reach(
     assert host.connected(offered).unreachable == ""
 
 
+def test_a_rule_may_say_how_a_host_is_reached_whose_inventory_does_not(tmp_path: Path) -> None:
+    offered = {"transport": "winrm", "user": "admin"}
+    assert one(tmp_path).connected(offered).connection == Connection("h", user="admin", transport="winrm")
+    told = one(tmp_path, ansible_connection="ssh").connected(offered)
+    assert told.connection == Connection("h")
+
+
 def test_basic_over_plain_http_is_refused_host_by_host(tmp_path: Path) -> None:
     variables = {"ansible_connection": "winrm", "ansible_port": 5985, "ansible_winrm_transport": "basic"}
     machine = one(tmp_path, **variables).connected()

@@ -111,9 +111,12 @@ class _Way:
     @property
     def platform(self) -> Platform:
         """Windows where the connection or the shell says so."""
-        shell = str(self._variables.get("ansible_shell_type", "")).lower()
-        windows = self.given.get("transport") == WINRM or shell in {"powershell", "cmd"}
+        windows = self.given.get("transport") == WINRM or self._windows_shell
         return Platform.WINDOWS if windows else Platform.UNKNOWN
+
+    @property
+    def _windows_shell(self) -> bool:
+        return str(self._variables.get("ansible_shell_type", "")).lower() in {"powershell", "cmd"}
 
     def read(self) -> None:
         """Fill `given` and `unusable`."""
@@ -131,19 +134,20 @@ class _Way:
                 self._notes.add(self._host, variable, what)
 
     def _plugin(self) -> Names:
-        """The names of the host's connection plugin; `given` gets its transport."""
+        """The names of the host's connection plugin; `given` gets its transport where one is named."""
         try:
-            wanted = known.text(self._variables.get("ansible_connection")) or "ssh"
+            wanted = known.text(self._variables.get("ansible_connection"))
         except Unusable as problem:
             self._refuse("transport", "ansible_connection", str(problem))
             return known.SSH
-        short = wanted.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
+        short = wanted.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.") or "ssh"
         if short not in PLUGINS:
-            self._refuse(
-                "transport", "ansible_connection", f"is {short!r}, and only SSH and WinRM lead into guests"
-            )
+            why = f"is {short!r}, and only SSH and WinRM lead into guests"
+            self._refuse("transport", "ansible_connection", why)
             return known.SSH
-        self.given["transport"], names = PLUGINS[short]
+        transport, names = PLUGINS[short]
+        if wanted or self._windows_shell:
+            self.given["transport"] = transport
         return names
 
     def _read_ssh(self, names: Names) -> None:
