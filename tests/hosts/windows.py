@@ -23,7 +23,7 @@ from auditor.simulator.wsman import Execution, WinRmServer, console
 
 ADMIN, PASSWORD = "SIM\\backupadmin", "canary-Gürkchen-7431"
 QUICK = GuestOptions(connect_timeout=2, auth_timeout=2, command_timeout=2, deadline=8, grace=1)
-LATE = 2.0
+LATE = 3.0
 """Seconds that a busy machine may add to a limit."""
 
 

@@ -26,7 +26,7 @@ class Clock:
 
     def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
         self._seconds, self._ring = seconds, ring
-        self._kept = min(FAREWELL, seconds / 10)
+        self._kept = min(FAREWELL, seconds / 4)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="winrm-clock", daemon=True)
         self.end = float("inf")
