@@ -18,7 +18,7 @@ from auditor.errors import SecretError
 from auditor.facts import Backup, Guest, InstanceView, StatusCode, Unseen
 from auditor.inventory.scope import Scope
 from auditor.model import RUN_COMMAND, Machine, Platform
-from auditor.probe import linux_probe
+from auditor.probe import linux_probe, windows_probe
 from auditor.probe.bundle import LIMIT
 from auditor.rules import Endpoint
 from auditor.simulator.estate import build_estate
@@ -29,7 +29,8 @@ from tests.azure.conftest import OpenArm
 from tests.azure.test_faults import sign_in_as
 
 ESTATE = build_estate(60, 7)
-PROBE = linux_probe([Endpoint("management.azure.com", 443, True, "ARM")])
+ENDPOINTS = (Endpoint("management.azure.com", 443, True, "ARM"),)
+PROBE = linux_probe(ENDPOINTS)
 Scenario = Callable[[RunningServer, Arm, Azure], Awaitable[Any]]
 
 
@@ -74,13 +75,18 @@ def _ready(view: InstanceView) -> bool:
 
 
 @pytest.mark.parametrize("polls", [0, 3])
-def test_a_guest_is_asked_through_its_agent(open_arm: OpenArm, polls: int) -> None:
+@pytest.mark.parametrize("platform", [Platform.LINUX, Platform.WINDOWS])
+def test_a_guest_is_asked_through_its_agent(open_arm: OpenArm, platform: Platform, polls: int) -> None:
+    probe = PROBE if platform is Platform.LINUX else windows_probe(ENDPOINTS)
+
     async def scenario(server: RunningServer, arm: Arm, azure: Azure) -> None:
-        machine, view = await healthy(azure)
-        guest = await RunCommands(arm, pause=0.01).probe(machine, PROBE, view)
+        machine, view = await healthy(azure, platform)
+        guest = await RunCommands(arm, pause=0.01).probe(machine, probe, view)
         assert isinstance(guest, Guest)
         assert guest.transport == RUN_COMMAND
-        assert guest.hostname == machine.name
+        assert guest.platform == platform
+        assert (guest.hostname or "").lower() == machine.name.lower()
+        assert not isinstance(guest.agent, Unseen)
         assert guest.endpoints[0].target == "management.azure.com:443"  # type: ignore[index,union-attr]
         assert server.stats.requests["vm.run-command"] == 1
         assert server.stats.requests["compute.operation"] == polls + 1
