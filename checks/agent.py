@@ -14,6 +14,12 @@ INSTALL = {
     "and start its service.",
     Platform.UNKNOWN: "Install the Azure VM agent of the machine's operating system and start it.",
 }
+BEFORE_THE_MOVE = {
+    Platform.WINDOWS: "Install the Windows VM agent from its MSI; it begins to report once it is in Azure.",
+    Platform.LINUX: "Install the distribution's agent package (agent-installable names it) and leave its "
+    "service enabled; it may start in Azure only.",
+    Platform.UNKNOWN: INSTALL[Platform.UNKNOWN],
+}
 RESTART = "Restart the agent's service in the guest; if it stays silent, check the wire server and reinstall."
 REINSTALL = "Reinstall the agent's package over itself; do not purge it, its state is needed."
 ENABLE = "Start the agent's service; unmask and enable it first if it is masked or disabled."
@@ -68,11 +74,12 @@ def _installed_in_guest(facts: Facts, report: AgentReport) -> Outcome:
 
 def _not_installed(facts: Facts, guest: Guest, *rows: Evidence) -> Outcome:
     """A failure in Azure; elsewhere the agent may come with the move."""
-    step = INSTALL[platform_of(facts)]
     if facts.machine.in_azure or guest.on_azure_host is True:
-        return failed("no VM agent in the guest", *rows, remediation=step)
+        return failed("no VM agent in the guest", *rows, remediation=INSTALL[platform_of(facts)])
     return warned(
-        "not installed yet; install it before or right after the move to Azure", *rows, remediation=step
+        "not installed yet; install it before or right after the move to Azure",
+        *rows,
+        remediation=BEFORE_THE_MOVE[platform_of(facts)],
     )
 
 

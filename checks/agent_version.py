@@ -5,6 +5,7 @@ from auditor.model import Outcome, Plane, Platform
 from auditor.plugin import Explanation, check, failed, passed, skipped, unknown, warned
 from auditor.rules import Rules
 from checks.agent_report import AgentReport, agent_report, needs_no_agent, own_version
+from checks.asked import platform_of
 from checks.evidence import clip
 from checks.versions import parse_version
 
@@ -106,7 +107,4 @@ def _version(report: AgentReport) -> str | None:
 
 
 def _platform(facts: Facts, report: AgentReport) -> Platform:
-    if facts.machine.platform is not Platform.UNKNOWN or isinstance(report.guest, Unseen):
-        return facts.machine.platform
-    named = report.guest.platform.lower()
-    return Platform(named) if named in {Platform.WINDOWS, Platform.LINUX} else Platform.UNKNOWN
+    return facts.machine.platform if isinstance(report.guest, Unseen) else platform_of(facts)

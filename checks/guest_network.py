@@ -12,6 +12,11 @@ from checks.asked import GUEST_PLANES, aside, asked
 from checks.evidence import clip, in_guest, listing
 
 USE_DHCP = "Let the interface use DHCP, and set a fixed address on the network interface in Azure instead."
+SEVERAL = (
+    "Let the interface use DHCP for the move; an address that is still wanted then is added in Azure first, "
+    "and after that in the guest."
+)
+LOOK = "Look at the guest's network configuration: the interface should be set to DHCP."
 EXEMPT = "Exempt 168.63.129.16 and 169.254.169.254 wherever a proxy is set (no_proxy, or the bypass list)."
 NO_LOGIN = "Give the machine a proxy that asks for no login; Azure Backup supports no other."
 PLATFORM = ("168.63.129.16", "169.254.169.254")
@@ -34,7 +39,7 @@ HIDDEN = "***@"
         evidence="How the guest's interfaces are configured, in their order. A static interface with several "
         "addresses passes: DHCP gives one address only, so such an interface has to be static, and its first "
         "address must then be the first one in Azure. Where the guest does not tell, it is unknown. A "
-        "machine outside Azure is told what will matter after its move.",
+        "static interface outside Azure always warns: its addresses do not survive the move.",
         repair="Switch the interface to DHCP; fix the address in Azure.",
         sources=(
             "Microsoft Learn: Troubleshoot backup errors on Azure VMs (DHCP must be enabled)",
@@ -56,14 +61,19 @@ def guest_dhcp(facts: Facts, _rules: Rules) -> Outcome:
     source = f", from {first.source}" if first.source else ""
     how = {True: "DHCP", False: "static", None: "not told"}[first.dhcp]
     row = in_guest(guest, f"interface {name}", f"{how}, {many} IPv4 address{'es' * (many > 1)}{source}")
+    later = "" if facts.machine.in_azure else "; after the move to Azure it has to use DHCP"
     if first.dhcp is None:
-        return unknown(f"the guest does not tell how {name} got its address", row)
+        reason = f"the guest does not tell how {name} got its address{later}"
+        return unknown(reason, row, remediation=LOOK)
     if first.dhcp:
         return passed(f"{name} uses DHCP", row)
-    if many > 1:
+    if many > 1 and facts.machine.in_azure:
         return passed(f"{name} is static, as an interface with {many} addresses has to be", row)
-    later = "" if facts.machine.in_azure else "; after the move to Azure it has to use DHCP"
-    return warned(f"{name} has a static address{later}", row, remediation=USE_DHCP)
+    return warned(
+        f"{name} has {'static addresses' if many > 1 else 'a static address'}{later}",
+        row,
+        remediation=USE_DHCP if many == 1 else SEVERAL,
+    )
 
 
 def _addresses(interface: Interface) -> list[str]:

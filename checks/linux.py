@@ -64,7 +64,7 @@ def _python(guest: Guest, python: Python, rules: Rules) -> Outcome:
     shown = f"Python {clip(python.version or 'of unknown version', 40)}"
     if python.imports_agent is False:
         return failed(f"{shown} cannot import the agent", row, remediation=REINSTALL)
-    if python.version is None:
+    if python.version is None or (python.problem and python.imports_agent is None):
         return _mute(python, row)
     if too_old(python, rules.text("linux-python-floor")):
         return failed(f"{shown} is too old", row, remediation=UPGRADE)
@@ -77,9 +77,9 @@ def _python(guest: Guest, python: Python, rules: Rules) -> Outcome:
 
 
 def _mute(python: Python, row: Evidence) -> Outcome:
-    if python.problem:
+    if python.problem and python.version is None:
         return failed("Python does not start", row, remediation=REINSTALL)
-    return unknown("Python did not tell its version", row)
+    return unknown(clip(python.problem or "Python did not tell its version"), row)
 
 
 def too_old(python: Python, floor: str) -> bool:
@@ -96,14 +96,14 @@ def too_old(python: Python, floor: str) -> bool:
         what="No mount of the guest is known to break the freeze before a snapshot, and the extension's "
         "configuration can be read and does not switch the freeze off.",
         why="The extension freezes every local file system of the kinds in freezable-filesystems and thaws "
-        "them after the snapshot. A mount that is stale, or is frozen twice, fails the backup; a network "
+        "them after the snapshot. A mount that is stale, or hides another, fails the backup; a network "
         "mount whose server hangs holds it up.",
         evidence="The guest's mounts and /etc/azure/vmbackup.conf. It warns of mounts whose place was "
-        "deleted, of one device or one place mounted twice, and of network file systems while "
+        "deleted, of a place that was mounted over another mount, and of network file systems while "
         "onlyLocalFilesystems is not set; whether their servers answer is not tried, since that may hang. "
         "What stands in MountsToSkip is left alone, except the root, which the extension never skips. Other "
         "kinds of local file systems are not frozen: they are named, and their data is as after a power "
-        "cut. btrfs may be mounted in several places.",
+        "cut. One device in several places (bind mounts, btrfs) is no fault: the extension takes one place.",
         repair="Unmount what is left over, name the mount in MountsToSkip, or repair the configuration.",
         sources=(
             "Azure/azure-linux-extensions: VMBackup (README, fsfreezer.py)",
@@ -145,14 +145,9 @@ def _dangers(freeze: Freeze, settings: Mapping[str, str], rules: Rules) -> Itera
 
 
 def _doubled(mounts: list[Mount]) -> list[str]:
-    """Places mounted over, and devices with the places where they are; btrfs has several by design."""
+    """Places that were mounted over; a device in several places (a bind mount) is taken once, and is none."""
     places = Counter(mount.path for mount in mounts)
-    devices: dict[str, list[str]] = {}
-    for mount in mounts:
-        if mount.source.startswith("/dev/") and mount.type != "btrfs":
-            devices.setdefault(mount.source, []).append(mount.path)
-    shared = [f"{device} at {listing(where)}" for device, where in devices.items() if len(set(where)) > 1]
-    return [path for path, count in places.items() if count > 1] + shared
+    return [path for path, count in places.items() if count > 1]
 
 
 def _is_frozen(mount: Mount, rules: Rules) -> bool:

@@ -11,7 +11,8 @@ from checks.evidence import clip, in_guest
 from checks.guest_system import no_room
 from checks.linux import UPGRADE as UPGRADE_PYTHON
 from checks.linux import too_old
-from checks.support import UPGRADE, faults_of, system_of
+from checks.support import UPGRADE, faults_of, system_of, untold
+from checks.versions import parse_version
 from checks.windows import REBOOT, setup_lacks
 
 FREE_SPACE = "Free space on this file system, or enlarge it, before the agent is installed."
@@ -20,6 +21,10 @@ ADD_SOURCE = (
 )
 NETWORK_MANAGER = (
     "Move the network configuration away from NetworkManager first, or install the agent after the move."
+)
+LET_UPDATE = (
+    "Install it, and switch its automatic update on (AutoUpdate.UpdateToLatestVersion=y; older agents: "
+    "AutoUpdate.Enabled=y), so that it fetches a newer agent once it is in Azure."
 )
 CONFLICTING = "waagent"
 IN_AZURE = skipped("an Azure machine: vm-agent-installed judges it")
@@ -38,8 +43,9 @@ Obstacle = tuple[str, str]
         evidence="On Linux: the package that the guest's own package manager offers, its Python where it has "
         "one, room for the agent. On Windows: an operating system that agents are made for, .NET, WMI's "
         "access to the registry, room, and no pending restart. Nothing is installed or simulated. Debian's "
-        "package removes NetworkManager, so a guest whose network rests on it is warned. A machine in Azure, "
-        "or one that has an agent, is skipped. What was not seen is named, and makes it unknown.",
+        "package removes NetworkManager, so a guest whose network rests on it is warned, as is one that is "
+        "offered an agent below linux-agent-support-floor. A machine in Azure, or one that has an agent, is "
+        "skipped. What was not seen is named, and makes it unknown.",
         repair="Take away what stands in the way, then install the agent before or right after the move.",
         sources=(
             "Microsoft Learn: Azure Windows VM Agent overview (prerequisites)",
@@ -61,9 +67,10 @@ def agent_installable(facts: Facts, rules: Rules) -> Outcome:
         return failed("; ".join(what for what, _ in obstacles), *rows, remediation=obstacles[0][1])
     if gaps := list(_gaps(facts, guest)):
         return unknown("; ".join(dict.fromkeys(gaps)), *rows)
-    if doubt := _doubt(facts, guest):
-        return warned(doubt[0], *rows, remediation=doubt[1])
-    return passed("nothing stands in its way", *rows)
+    if doubts := list(_doubts(facts, guest, rules)):
+        return warned("; ".join(what for what, _ in doubts), *rows, remediation=doubts[0][1])
+    offer = f": {_offered(guest.installable)}" if isinstance(guest.installable, Package) else ""
+    return passed(f"nothing stands in its way{offer}", *rows)
 
 
 def _obstacles(facts: Facts, guest: Guest, rules: Rules) -> Iterator[Obstacle]:
@@ -84,8 +91,11 @@ def _obstacles(facts: Facts, guest: Guest, rules: Rules) -> Iterator[Obstacle]:
 
 def _gaps(facts: Facts, guest: Guest) -> Iterator[str]:
     """What an answer would need, and was not seen."""
-    needed: tuple[object, ...] = (system_of(facts), guest.disk)
+    system = system_of(facts)
+    needed: tuple[object, ...] = (system, guest.disk)
     if platform_of(facts) is Platform.WINDOWS:
+        if not isinstance(system, Unseen) and (reason := untold(system)):
+            yield reason
         setup = guest.windows
         needed += (setup,)
         if isinstance(setup, WindowsSetup):
@@ -95,17 +105,27 @@ def _gaps(facts: Facts, guest: Guest) -> Iterator[str]:
     yield from (fact.reason for fact in needed if isinstance(fact, Unseen))
 
 
-def _doubt(facts: Facts, guest: Guest) -> Obstacle | None:
-    """What does not forbid the installation, and should be settled before it."""
+def _doubts(facts: Facts, guest: Guest, rules: Rules) -> Iterator[Obstacle]:
+    """What does not forbid the installation, and should be settled with it."""
     if platform_of(facts) is Platform.WINDOWS:
-        pending = isinstance(guest.windows, WindowsSetup) and guest.windows.pending_reboot
-        return ("a restart is pending", REBOOT) if pending else None
+        if isinstance(guest.windows, WindowsSetup) and guest.windows.pending_reboot:
+            yield "a restart is pending", REBOOT
+        return
     managed = isinstance(guest.interfaces, tuple) and any(
         "networkmanager" in interface.source.lower().replace("-", "") for interface in guest.interfaces
     )
-    if managed and isinstance(guest.installable, Package) and guest.installable.name == CONFLICTING:
-        return "installing waagent would remove NetworkManager, which runs the network", NETWORK_MANAGER
-    return None
+    if not isinstance(guest.installable, Package):
+        return
+    if managed and guest.installable.name == CONFLICTING:
+        yield "installing waagent would remove NetworkManager, which runs the network", NETWORK_MANAGER
+    floor = rules.text("linux-agent-support-floor")
+    version, lowest = parse_version(guest.installable.version), parse_version(floor)
+    if version is not None and lowest is not None and version < lowest:
+        yield f"{_offered(guest.installable)}, which is older than {floor}", LET_UPDATE
+
+
+def _offered(package: Package) -> str:
+    return clip(" ".join(filter(None, (package.manager, "offers", package.name, package.version))), 80)
 
 
 def _seen(guest: Guest) -> Iterator[Evidence]:

@@ -125,7 +125,8 @@ def internet_connectivity(facts: Facts, _rules: Rules) -> Outcome:
     if lost:
         rows = (_row(guest, "endpoint", attempt) for attempt in lost[:4])
         places = listing(f"{attempt.target} ({attempt.stage})" for attempt in lost)
-        return failed(f"not reached: {places}", *_proxies(guest), *rows, remediation=OPEN_INTERNET)
+        where = "" if facts.machine.in_azure else " from where the machine is now"
+        return failed(f"not reached{where}: {places}", *_proxies(guest), *rows, remediation=OPEN_INTERNET)
     row = in_guest(guest, "endpoints", f"{len(attempts)} of {len(attempts)} reached")
     return passed("every endpoint reached", row)
 

@@ -13,6 +13,8 @@ STARTS_AT_BOOT = frozenset(
 )
 ENABLE = "Start the agent's service; unmask and enable it first if it is masked or disabled."
 START = "Set both services to start automatically and start them; if one hangs, restart the machine."
+REPAIR = "Reinstall the agent's package over itself, which brings its service; do not purge it."
+NO_UNIT = "not-found"
 REINSTALL = "Reinstall the agent from its MSI; do not register the missing service by hand."
 
 
@@ -110,6 +112,8 @@ def _unit(guest: Guest, agent: GuestAgent) -> Outcome:
     row = in_guest(guest, "service", f"{name}: {agent.active or 'not seen'}, {agent.enabled or 'not seen'}")
     if agent.active is None:
         return unknown("the state of the agent's service was not seen", row)
+    if agent.active.lower() == NO_UNIT:
+        return failed("the agent has no service that would start it", row, remediation=REPAIR)
     starts = agent.enabled is None or agent.enabled.lower() in STARTS_AT_BOOT
     if agent.active.lower() not in RUNNING:
         return _idle(guest, agent, name, row, starts=starts)

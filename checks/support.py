@@ -73,11 +73,9 @@ def os_supported(facts: Facts, rules: Rules) -> Outcome:
         return unknown(system.reason)
     if faults := list(faults_of(system, rules)):
         return failed("; ".join(faults), system.evidence, remediation=UPGRADE)
-    if system.platform is Platform.WINDOWS:
-        return _windows_age(system, rules)
-    if system.platform is Platform.LINUX:
-        return _linux_kind(system, rules)
-    return unknown("the operating system is not known", system.evidence)
+    if reason := untold(system):
+        return unknown(reason, system.evidence)
+    return (_windows_age if system.platform is Platform.WINDOWS else _linux_kind)(system, rules)
 
 
 def system_of(facts: Facts) -> System | Unseen:
@@ -122,6 +120,15 @@ def faults_of(system: System, rules: Rules) -> Iterator[str]:
         yield f"kernel {clip(system.kernel or '', 40)} is too old"
 
 
+def untold(system: System) -> str | None:
+    """What would decide and was not seen: the kind of system, Windows' version, the distribution's name."""
+    if system.platform is Platform.WINDOWS and parse_version(system.version) is None:
+        return "the version of Windows was not seen"
+    if system.platform is Platform.LINUX and not system.name:
+        return "the name of the distribution was not seen"
+    return "the operating system is not known" if system.platform is Platform.UNKNOWN else None
+
+
 def _windows_age(system: System, rules: Rules) -> Outcome:
     if _below(system.version, rules.text("windows-os-support-floor")):
         return warned(f"{system.words} is out of support", system.evidence, remediation=NEWER)
@@ -133,7 +140,7 @@ def _linux_kind(system: System, rules: Rules) -> Outcome:
     if _below(kernel, rules.text("linux-kernel-numa-floor")) and not _mended(kernel):
         shown = f"kernel {clip(kernel, 40)} is troubled on larger sizes of Azure VMs"
         return warned(shown, system.evidence, remediation=UPGRADE)
-    if system.name is not None and not _names(system, rules.texts("linux-distributions")):
+    if not _names(system, rules.texts("linux-distributions")):
         return warned(f"{system.words} is not a listed system", system.evidence, remediation=LOOK_UP)
     return passed(system.words, system.evidence)
 

@@ -65,7 +65,7 @@ def _validity(facts: Facts, guest: Guest, certificate: Certificate) -> Outcome:
 
 def _setup(guest: Guest) -> WindowsSetup:
     setup = known(guest.windows)
-    return setup if setup is not None else WindowsSetup()
+    return known(Unseen("the guest was not asked for it") if setup is None else setup)
 
 
 @check(

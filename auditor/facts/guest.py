@@ -250,7 +250,7 @@ def identity_mismatch(guest: Guest, vm_id: str | None) -> Mismatch | None:
 
     Either id is enough, the guest's own or its board's: what an agent wrote down may stem from a copied disk.
     """
-    shown = [one for one in (guest.vm_id, _board_id(guest)) if isinstance(one, str)]
+    shown = [one for one in (_given(guest.vm_id), _board_id(guest)) if one is not None]
     if not shown or vm_id is None or any(same_id(one, vm_id) for one in shown):
         return None
     return Mismatch(
@@ -262,9 +262,14 @@ def identity_mismatch(guest: Guest, vm_id: str | None) -> Mismatch | None:
 
 def _board_id(guest: Guest) -> str | None:
     """The id on the board; boards without one show zeros, ones or words."""
-    shown = guest.firmware_id
-    found = _uuid(shown) if isinstance(shown, str) else None
-    return str(shown) if found and found.int not in (0, 2**128 - 1) else None
+    shown = _given(guest.firmware_id)
+    return shown if shown and _uuid(shown) else None
+
+
+def _given(fact: str | Unseen | None) -> str | None:
+    """An id that was given: neither all zeros nor all ones."""
+    found = _uuid(fact) if isinstance(fact, str) else None
+    return fact if isinstance(fact, str) and not (found and found.int in (0, 2**128 - 1)) else None
 
 
 def _uuid(text: str) -> UUID | None:

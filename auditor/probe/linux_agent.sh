@@ -62,19 +62,28 @@ agent_package() {
   [ -z "$package_row" ] || printf '"package":%s,"package_version":%s\n' "$(str "${package_row%% *}")" "$(str "${package_row#* }")"
 }
 
-# unit_rows: LoadState, ActiveState, UnitFileState and Id of the unit that exists, one line
+# unit_rows: LoadState, ActiveState, UnitFileState and Id of the unit that exists, one line; "none" where none of
+# the two does
 unit_rows() {
   limit 5 systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState walinuxagent.service waagent.service 2>/dev/null |
-    awk -F= '$1 {v[$1] = $2} !NF {out()} END {out()}
-      function out() { if (v["LoadState"] != "" && v["LoadState"] != "not-found") print v["LoadState"], v["ActiveState"], v["UnitFileState"] == "" ? "-" : v["UnitFileState"], v["Id"]; split("", v) }' |
+    awk -F= '$1 {v[$1] = $2} !NF {out()} END {out(); if (missing == 2) print "none"}
+      function out() {
+        if (v["LoadState"] == "not-found") missing++
+        else if (v["LoadState"] != "") print v["LoadState"], v["ActiveState"], v["UnitFileState"] == "" ? "-" : v["UnitFileState"], v["Id"]
+        split("", v)
+      }' |
     sort | head -n 1
 }
+
+agent_process() { pgrep -f '[w]aagent.*-(daemon|run-exthandlers)' >/dev/null 2>&1; }
 
 agent_unit() {
   if [ -d "$ROOT/run/systemd/system" ] && has systemctl; then
     read -r unit_load unit_active unit_enabled unit_id <<UNIT
 $(unit_rows)
 UNIT
+    # a unit of another name may have started it
+    if [ "$unit_load" = none ] && has pgrep && ! agent_process; then printf '"load":"not-found","active":"not-found"\n'; fi
     [ -n "$unit_id" ] || return
     [ "$unit_enabled" != - ] || unit_enabled=
     [ "$unit_load" != masked ] || unit_enabled=masked
@@ -84,7 +93,7 @@ UNIT
   for unit_name in walinuxagent waagent; do
     [ -e "/etc/init.d/$unit_name" ] || continue
     unit_active=inactive
-    if pgrep -f '[w]aagent.*-(daemon|run-exthandlers)' >/dev/null 2>&1; then unit_active=active; fi
+    if agent_process; then unit_active=active; fi
     unit_enabled=disabled
     for unit_link in /etc/rc[2-5].d/S*"$unit_name" /etc/runlevels/default/"$unit_name"; do
       if [ -e "$unit_link" ]; then unit_enabled=enabled; fi
@@ -143,10 +152,12 @@ find_python() {
 # python_import: true, false or null, and what was said; the interpreter reads nothing of the caller's
 python_import() {
   python_said=$(cd / && limit 4 "$@" -E -s -B -c 'import azurelinuxagent' 2>&1 </dev/null)
-  case $? in
+  python_status=$?
+  case $python_status in
     0) printf 'true ' ;;
     1) printf 'false %s' "$(printf '%s\n' "$python_said" | tail -n 1)" ;;
-    *) printf 'null it gave no answer when asked to import azurelinuxagent' ;;
+    124 | 125 | 137) printf 'null it gave no answer when asked to import azurelinuxagent' ;;
+    *) printf 'false it died when asked to import azurelinuxagent (exit status %s)' "$python_status" ;;
   esac
 }
 
@@ -158,7 +169,12 @@ fact_python() {
     return
   fi
   python_imports='null '
-  python_version=$(limit 3 "$python" --version 2>&1 </dev/null | sed -n 's/^Python //p' | head -n 1)
+  python_version=$(limit 3 "$python" --version 2>&1 </dev/null)
+  case $?:$python_version in
+    *:Python\ *) ;;
+    124:* | 137:*) member python "$(unseen "$python gave no version within 3 s")"; return ;;
+  esac
+  python_version=$(printf '%s\n' "$python_version" | sed -n 's/^Python //p' | head -n 1)
   if [ -z "$python_version" ]; then
     python_imports="null $python gives no version: it is missing or broken"
   elif [ -n "$AGENT" ]; then
@@ -202,9 +218,16 @@ installable_apt() {
       fi ;;
   esac
   # grep first: awk alone takes twice as long over fifty megabytes
-  limit 8 $lists "$@" 2>/dev/null | grep -A 40 -E '^Package: wa(agent|linuxagent)$' | awk '
+  apt_found=$({ limit 8 $lists "$@" 2>/dev/null; printf '\nSTATUS %s\n' "$?"; } | grep -A 40 -E '^Package: wa(agent|linuxagent)$|^STATUS ' | awk '
+    /^STATUS / { status = $2 }
     /^Package: / { name = $2 == "waagent" || $2 == "walinuxagent" ? $2 : "" }
-    name != "" && /^Version: / { print name, $2; name = "" }' | newest apt
+    name != "" && /^Version: / { print name, $2; name = ""; found = 1 }
+    END { if (status && !found) print "STATUS", status }')
+  case $apt_found in
+    'STATUS '*) member installable "$(unseen "the package lists of apt could not be read to their end (exit status ${apt_found#* })")" ;;
+    *) printf '%s' "${apt_found:+$apt_found
+}" | newest apt ;;
+  esac
 }
 
 # installable_rpm MANAGER COMMAND...: from the cached lists alone; prints "name.arch version"

@@ -35,13 +35,20 @@ fact_snapshot() {
   fi
 }
 
-# fact_mounts: file systems of disks and of the network; none of them is touched, a dead one would hang
+# fact_mounts: file systems of disks and of the network; none of them is touched, a dead one would hang. A device
+# that is mounted again elsewhere (a bind mount) is named once: the extension takes one place of each device.
 fact_mounts() {
   awk "$AWK_JSON"'
-    $3 ~ /^(squashfs|iso9660|udf|devtmpfs|fuse\.(lxcfs|portal|gvfsd-fuse|snapfuse))$/ { next }
+    $3 ~ /^(squashfs|iso9660|udf|devtmpfs|fuse\.(lxcfs|portal|gvfsd-fuse|snapfuse|vmware-vmblk|fuse-overlayfs|rofiles-fuse))$/ { next }
     $1 ~ /^\/dev\// || $2 == "/" || $3 ~ /^(nfs4?|cifs|smb3?|smbfs|9p|afs|ceph|glusterfs|lustre|gpfs|ocfs2|gfs2|zfs|fuse|fuse\..*)$/ {
-      print "[" json($2) "," json($3) "," json($1) "]"
-    }' "$MOUNTS" 2>/dev/null | head -n 48 | each freeze_mounts
+      row[++n] = "[" json($2) "," json($3) "," json($1) "]"; place[n] = $2
+      again[n] = $1 ~ /^\/dev\// && device[$1]++ && $2 !~ /\(deleted\)/; times[$2]++
+    }
+    END {
+      for (i = 1; i <= n; i++) if (!again[i] || times[place[i]] > 1) kept[++k] = row[i]
+      if (k > 48) { print "{\"unseen\":\"more than 48 file systems are mounted\"}"; exit }
+      for (i = 1; i <= k; i++) print kept[i]
+    }' "$MOUNTS" 2>/dev/null | each freeze_mounts
 }
 
 fact_vmbackup() {

@@ -12,6 +12,7 @@ PASS, WARN, FAIL, SKIP, UNKNOWN = Status.PASS, Status.WARN, Status.FAIL, Status.
 LO = Interface("lo", None, ("127.0.0.1/8", "::1/128"))
 AUTO = Interface("eth0", True, ("10.0.0.4/24", "fe80::1/64"), "systemd-networkd")
 FIXED = Interface("eth0", False, ("10.0.0.4/24", "fe80::1/64"), "ifupdown")
+UNTOLD = Interface("eth0", None, ("10.0.0.4",))
 TWO = Interface("eth0", False, ("10.0.0.4", "10.0.0.5"))
 
 
@@ -28,13 +29,15 @@ def on(*interfaces: Interface, **more: Any) -> Facts:
         (on(LO, FIXED, AUTO), WARN, "static"),
         (on(AUTO, FIXED), PASS, "DHCP"),
         (on(TWO), PASS, "static, as an interface with 2 addresses has to be"),
-        (on(Interface("eth0", None, ("10.0.0.4",))), UNKNOWN, "does not tell how eth0"),
+        (on(UNTOLD), UNKNOWN, "does not tell how eth0"),
         (on(Interface("eth0", False, ("169.254.1.2",)), AUTO), PASS, "DHCP"),
         (on(Interface("eth0", False, ("what?",)), AUTO), PASS, "DHCP"),
         (on(LO), UNKNOWN, "no interface with an address"),
         (on(), UNKNOWN, "no interface with an address"),
         (guested(interfaces=Unseen("ip is not there")), UNKNOWN, "ip is not there"),
-        (guested(HOST, interfaces=(FIXED,)), WARN, "after the move to Azure it has to use DHCP"),
+        (guested(HOST, interfaces=(FIXED,)), WARN, "a static address; after the move to Azure it has to"),
+        (guested(HOST, interfaces=(TWO,)), WARN, "eth0 has static addresses; after the move to Azure"),
+        (guested(HOST, interfaces=(UNTOLD,)), UNKNOWN, "got its address; after the move to Azure"),
     ],
 )
 def test_guest_dhcp(facts: Facts, status: Status, text: str) -> None:

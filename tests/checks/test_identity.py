@@ -27,6 +27,7 @@ OTHER = "0b0b0b0b-0000-0000-0000-000000000002"
 SWAPPED = "0a0a0a0a-0000-0000-0000-000000000001"
 MIXED = "01020304-0506-0708-090a-0b0c0d0e0f10"
 MIXED_SWAPPED = "04030201-0605-0807-090a-0b0c0d0e0f10"
+NIL = "00000000-0000-0000-0000-000000000000"
 SILENT = Unseen("169.254.169.254 gave no answer")
 
 
@@ -47,6 +48,9 @@ SILENT = Unseen("169.254.169.254 gave no answer")
         (guested(vm_id=SILENT), UNKNOWN, "169.254.169.254 gave no answer"),
         (guested(vm_id=None), UNKNOWN, "showed no id of its own"),
         (guested(vm_id=SILENT, firmware_id=Unseen("not root")), UNKNOWN, "no answer; not root"),
+        (guested(vm_id=NIL, firmware_id=NIL), UNKNOWN, "showed no id"),
+        (guested(vm_id=NIL.replace("0", "f"), firmware_id=GUID), PASS, "shows the id"),
+        (guested(vm_id=NIL, firmware_id=OTHER), FAIL, f"it is {OTHER}"),
         (guested(vm_id=None, firmware_id="To be filled by O.E.M."), UNKNOWN, "showed no id"),
         (guested(vm_id=None, transport=RUN_COMMAND), PASS, "Azure itself led the way"),
         (guested(vm_id=OTHER, transport=RUN_COMMAND), FAIL, "another machine"),

@@ -15,6 +15,7 @@ PASS, WARN, FAIL, SKIP, UNKNOWN = Status.PASS, Status.WARN, Status.FAIL, Status.
 GB = 1_000_000_000
 WINDOWS_HOST = replace(HOST, machine=replace(HOST.machine, platform=Platform.WINDOWS))
 WAAGENT = Package("apt", "waagent", "2.7.3.0-4.1")
+OLD = Package("apt", "waagent", "2.2.45-4+deb11u1")
 MANAGED = (Interface("eth0", True, ("10.0.0.4",), "NetworkManager"),)
 LINUX: dict[str, Any] = {
     "agent_is": None,
@@ -51,7 +52,7 @@ def server(setup: dict[str, Any] | None = None, **changes: Any) -> Facts:
 @pytest.mark.parametrize(
     ("facts", "status", "text"),
     [
-        (bare(), PASS, "nothing stands in its way"),
+        (bare(), PASS, "nothing stands in its way: apt offers waagent 2.7.3.0-4.1"),
         (bare(python=None), PASS, "nothing stands"),
         (bare(python=NOT_ASKED), PASS, "nothing stands"),
         (bare(installable=None), FAIL, "the package manager offers no agent"),
@@ -69,6 +70,10 @@ def server(setup: dict[str, Any] | None = None, **changes: Any) -> Facts:
         (bare(interfaces=MANAGED), WARN, "would remove NetworkManager"),
         (bare(interfaces=MANAGED, installable=Package("apt", "walinuxagent", "2.11")), PASS, "nothing"),
         (bare(interfaces=Unseen("no ip")), PASS, "nothing"),
+        # what is offered may be old
+        (bare(installable=OLD), WARN, "apt offers waagent 2.2.45-4+deb11u1, which is older than 2.2.53.1"),
+        (bare(installable=OLD, interfaces=MANAGED), WARN, "runs the network; apt offers"),
+        (bare(installable=Package("apt", "waagent", None)), PASS, "apt offers waagent"),
         # Windows
         (server(), PASS, "nothing stands"),
         (server({"dotnet": None}), FAIL, ".NET 4 is not installed"),
@@ -77,6 +82,7 @@ def server(setup: dict[str, Any] | None = None, **changes: Any) -> Facts:
         (server({"pending_reboot": ("Windows Update",)}), WARN, "a restart is pending"),
         (server(disk=Disk("C:\\", GB // 20, 100 * GB)), FAIL, "only 50 MB free"),
         (server(os_version="6.0.6003"), FAIL, "too old"),
+        (server(os_version=None), UNKNOWN, "the version of Windows was not seen"),
         (server(os_version="6.3.9600"), PASS, "nothing"),
         (server(windows=Unseen("no PowerShell")), UNKNOWN, "no PowerShell"),
         (server(installable=None), PASS, "nothing"),
@@ -110,6 +116,13 @@ def test_a_machine_that_is_ready_to_move_is_at_risk_only_for_its_missing_agent(f
     warned = [one.check for one in result.findings if one.status in (WARN, FAIL)]
     assert warned == ["vm-agent-installed"]
     assert result.verdict is Verdict.AT_RISK
+
+
+@pytest.mark.parametrize("facts", [bare(), server()])
+def test_a_missing_agent_is_no_order_to_start_it_before_the_move(facts: Facts) -> None:
+    step = finding("vm-agent-installed", facts).remediation
+    assert step is not None
+    assert "once it is in Azure" in step or "may start in Azure only" in step
 
 
 def test_a_machine_that_cannot_take_an_agent_is_not_ready() -> None:

@@ -77,6 +77,8 @@ def unit(facts: Facts = HOST, **changes: Any) -> Facts:
         (unit(active="inactive", enabled="disabled"), FAIL, "inactive and disabled"),
         (unit(active="inactive", enabled="masked"), FAIL, "inactive and masked"),
         (unit(active="failed"), FAIL, "failed and enabled"),
+        (unit(unit=None, active="not-found", enabled=None), FAIL, "no service that would start it"),
+        (unit(unit=None, active="not-found", enabled=None, azure=False), FAIL, "no service"),
         (unit(active="activating"), FAIL, "activating and enabled"),
         (unit(active=None), UNKNOWN, "was not seen"),
         (guested(HOST, agent_is=Unseen("systemctl hangs")), UNKNOWN, "systemctl hangs"),

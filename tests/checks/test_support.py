@@ -45,7 +45,8 @@ def told(name: str | None, version: str | None, facts: Facts = VM) -> Facts:
             "32-bit is not supported",
         ),
         (server("Windows 10 Pro", "10.0.19045", architecture="x86"), FAIL, "x86 is not supported"),
-        (server("Windows Server 2022", None), PASS, "2022"),
+        (server("Windows Server 2022", None), UNKNOWN, "the version of Windows was not seen"),
+        (server("Windows Server 2012 R2 Standard", "six"), UNKNOWN, "version of Windows"),
         # Linux
         (system(), PASS, "Ubuntu 22.04"),
         (system("Debian GNU/Linux", "12"), PASS, "Debian"),
@@ -54,6 +55,8 @@ def told(name: str | None, version: str | None, facts: Facts = VM) -> Facts:
         (system("SUSE Linux Enterprise Server", "15.6"), PASS, "SUSE"),
         (system("Common Base Linux Mariner", "2.0"), PASS, "Mariner"),
         (system("Flatcar Container Linux by Kinvolk", "3975"), PASS, "Flatcar"),
+        (system(None, "12"), UNKNOWN, "the name of the distribution was not seen"),
+        (system(None, "5", kernel="2.6.18"), FAIL, "kernel 2.6.18 is too old"),
         (system("Arch Linux", None), WARN, "Arch Linux is not a listed system"),
         (system("Demolinux", "1"), WARN, "not a listed system"),
         (system("Fedora CoreOS", "40"), FAIL, "Fedora CoreOS 40 is not supported"),

@@ -256,6 +256,17 @@ def test_a_masked_unit(stubbed: Stubbed) -> None:
     assert answer.json["agent"]["load"] == "masked"
 
 
+@pytest.mark.parametrize(
+    ("processes", "active"), [("exit 1", "not-found"), ("echo 812", None)], ids=["idle", "runs"]
+)
+def test_an_agent_without_a_unit(stubbed: Stubbed, processes: str, active: str | None) -> None:
+    found = stubbed(
+        waagent=agent(), systemctl=SYSTEMD.format("not-found", "inactive", ""), pgrep=processes
+    ).guest.agent
+    assert isinstance(found, GuestAgent)
+    assert (found.unit, found.active) == (None, active)
+
+
 def test_a_package_without_its_binary(stubbed: Stubbed) -> None:
     guest = stubbed(dpkg_query="echo 'waagent 2.7.3.0-4.1 install ok installed'").guest
     assert guest.agent == GuestAgent(None, None, None, "waagent", "2.7.3.0-4.1")

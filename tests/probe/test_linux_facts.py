@@ -38,7 +38,7 @@ WHOLE: Mapping[str, str] = {
     "etc/os-release": 'NAME="Ubuntu"\nVERSION_ID="22.04"\n',
     BOARD: "5B1CA0DE-0000-4000-8000-00000000A001\n",
     MOUNTS: (
-        "proc /proc proc rw 0 0\n/dev/sda1 / ext4 rw,noexec 0 0\n/dev/sda1 /srv/a\\040b\\134 ext4 rw 0 0\n"
+        "proc /proc proc rw 0 0\n/dev/sda1 / ext4 rw,noexec 0 0\n/dev/sdb1 /srv/a\\040b\\134 ext4 rw 0 0\n"
         "/dev/loop3 /snap/x squashfs ro 0 0\nnas:/vol /mnt/nas nfs4 rw 0 0\n//nas/x /mnt/x cifs rw 0 0\n"
         "tmpfs /run tmpfs rw 0 0\nlxcfs /var/lib/lxcfs fuse.lxcfs rw 0 0\nme@h: /mnt/s fuse.sshfs rw 0 0\n"
     ),
@@ -76,7 +76,7 @@ def test_a_whole_guest_in_every_shell(stubbed: Stubbed, shell: tuple[str, ...]) 
     assert guest.freeze == Freeze(
         (
             Mount("/", "ext4", "/dev/sda1"),
-            Mount("/srv/a b\\", "ext4", "/dev/sda1"),
+            Mount("/srv/a b\\", "ext4", "/dev/sdb1"),
             Mount("/mnt/nas", "nfs4", "nas:/vol"),
             Mount("/mnt/x", "cifs", "//nas/x"),
             Mount("/mnt/s", "fuse.sshfs", "me@h:"),
@@ -166,6 +166,7 @@ def test_what_is_not_there_is_absent(stubbed: Stubbed) -> None:
 
 WORKS = "case $* in --version) echo Python 3.11.2;; *azurelinuxagent*) exit 0;; esac"
 FAILS = "case $* in --version) echo Python 2.7.5 >&2;; *) echo 'ImportError: No module' >&2; exit 1;; esac"
+DIES = "case $* in --version) echo Python 3.6.8;; *) kill -11 $$;; esac"
 HANGS = "case $* in --version) echo Python 3.6.8;; *) sleep 30;; esac"
 
 
@@ -195,6 +196,7 @@ def test_the_interpreter_that_starts_the_agent(stubbed: Stubbed, shebang: str, u
     [
         (FAILS, "2.7.5", False, "ImportError: No module"),
         (HANGS, "3.6.8", None, "gave no answer when asked to import"),
+        (DIES, "3.6.8", False, "it died when asked to import azurelinuxagent (exit status 139)"),
         ("exit 127", None, None, "it is missing or broken"),
         ("kill -11 $$", None, None, "it is missing or broken"),
     ],
@@ -206,6 +208,11 @@ def test_an_interpreter_that_does_not_work(
     assert isinstance(python, Python)
     assert (python.version, python.imports_agent) == (version, imports)
     assert problem in (python.problem or "")
+
+
+def test_an_interpreter_that_is_slow_is_not_broken(stubbed: Stubbed) -> None:
+    python = python_of(stubbed, "#!{stubs}/ourpython", ourpython="sleep 30").python
+    assert python == Unseen(f"{stubbed.stubs}/ourpython gave no version within 3 s")
 
 
 def test_an_interpreter_that_is_gone(stubbed: Stubbed) -> None:
@@ -294,6 +301,18 @@ def test_what_the_lists_of_apt_hold(stubbed: Stubbed, lists: dict[str, str], fou
     assert stubbed(tree=lists, only=("installable",), apt_get="").guest.installable == found
 
 
+@pytest.mark.parametrize(
+    ("rest", "found"),
+    [
+        ("", Unseen("the package lists of apt could not be read to their end (exit status 124)")),
+        ("printf 'Package: waagent\\nVersion: 2.9\\n'; ", Package("apt", "waagent", "2.9")),
+    ],
+)
+def test_lists_that_are_read_in_part_prove_no_absence(stubbed: Stubbed, rest: str, found: Any) -> None:
+    cat = f"{rest}exit 124"
+    assert stubbed(tree={LISTS: "x"}, only=("installable",), apt_get="", cat=cat).guest.installable == found
+
+
 # ---- mounts and settings of the backup -----------------------------------------------------------
 
 
@@ -323,9 +342,22 @@ def test_many_mounts_and_hostile_ones(stubbed: Stubbed) -> None:
     freeze = stubbed(tree=tree, only=("mounts",)).guest.freeze
     assert isinstance(freeze, Unseen), "the settings were not asked for"
     answer = stubbed(tree=tree, only=("mounts", "vmbackup"))
-    assert isinstance(answer.guest.freeze, Freeze)
-    assert answer.guest.freeze.mounts[0].path == '/mnt/"$(touch /pwned); \\'
-    assert len(answer.guest.freeze.mounts) == 48
+    assert answer.guest.freeze == Unseen("more than 48 file systems are mounted")
+    few = stubbed(tree={MOUNTS: hostile}, only=("mounts", "vmbackup")).guest.freeze
+    assert isinstance(few, Freeze)
+    assert [mount.path for mount in few.mounts] == ['/mnt/"$(touch /pwned); \\']
+
+
+def test_a_device_is_named_once_unless_a_place_is_mounted_over(stubbed: Stubbed) -> None:
+    root, data = "/dev/sda1 / ext4 rw 0 0\n", "/dev/sdb1 /data xfs rw 0 0\n"
+    binds = "".join(f"/dev/sda1 /var/lib/kubelet/{n} ext4 rw 0 0\n" for n in range(500))
+    stale = "/dev/sda1 /old\\040(deleted) ext4 rw 0 0\n"
+    local = "vmware-vmblk /run/vmblock-fuse fuse.vmware-vmblk rw 0 0\noverlay /m overlay rw 0 0\n"
+    freeze = stubbed(
+        tree={MOUNTS: root + binds + data + data + stale + local}, only=("mounts", "vmbackup")
+    ).guest.freeze
+    assert isinstance(freeze, Freeze)
+    assert [mount.path for mount in freeze.mounts] == ["/", "/data", "/data", "/old (deleted)"]
 
 
 # ---- interfaces ----------------------------------------------------------------------------------
