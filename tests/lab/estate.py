@@ -14,7 +14,7 @@ from tests.lab.lab import Lab, in_parallel
 
 GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/lab"
 # probes have limits of their own, and all guests share this machine's processors
-CONCURRENCY = "4"
+CONCURRENCY = "3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,15 @@ class Report:
         findings: Iterable[Mapping[str, Any]] = self.machine(name)["findings"]
         return next(finding for finding in findings if finding["check"] == check)
 
-    def wrong(self, name: str, wanted: Iterable[Finding]) -> dict[str, Mapping[str, Any]]:
-        """What was found on a machine other than wanted."""
+    def wrong(self, name: str, wanted: Iterable[Finding]) -> list[str]:
+        """What was found on a machine other than wanted, in words."""
         found = [(each, self.finding(name, each.check)) for each in wanted]
-        return {each.check: finding for each, finding in found if not each.met_by(finding)}
+        return [f"{each} is not: {_said(finding)}" for each, finding in found if not each.met_by(finding)]
+
+
+def _said(finding: Mapping[str, Any]) -> str:
+    rows = [f"{row['source']}: {row['value']}" for row in finding["evidence"]]
+    return f"{finding['status']}, {finding['reason'] or finding['summary']} ({'; '.join(rows)})"
 
 
 def azure_id(name: str) -> str:

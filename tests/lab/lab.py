@@ -84,6 +84,9 @@ class Lab:
         """End everything."""
         self.services.stop()
         clean(self.name)
+        for guest in self.guests.values():
+            if guest.process is not None:
+                guest.process.wait(20)
         WATCHES.write_text(self._watches)
 
     def operate(

@@ -58,7 +58,7 @@ def migration(lab: Lab, suite: Base, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_a_machine_to_be_moved_gets_its_findings(migration: Report, name: str) -> None:
-    assert migration.wrong(name, GUESTS[name].findings) == {}
+    assert migration.wrong(name, GUESTS[name].findings) == []
 
 
 def test_nothing_is_missing_without_azure(migration: Report, suite: Base) -> None:
