@@ -2,13 +2,15 @@
 
 from auditor.facts import Attempt, Facts, Guest, Unseen, known
 from auditor.model import Evidence, Outcome, Plane
-from auditor.plugin import Explanation, check, failed, passed, skipped, unknown
+from auditor.plugin import Explanation, check, failed, passed, skipped, unknown, warned
 from auditor.rules import Rules
 from checks.agent_report import heartbeat, needs_no_agent, the_guest
 from checks.evidence import clip, in_guest, listing
 
 PLUGIN_PORT = "32526"
 OPEN_WIRE = "Let the guest reach 168.63.129.16 on TCP 80 and 32526 past its firewall, routes and proxies."
+LATER = "after a move it has to reach 168.63.129.16 on TCP 80 and 32526"
+RESOLVE = "Let the guest resolve public names, or take these endpoints out of the rule set."
 OPEN_INTERNET = "Open these endpoints in firewall, routes and proxy, or take them out of the rule set."
 
 
@@ -25,7 +27,8 @@ OPEN_INTERNET = "Open these endpoints in firewall, routes and proxy, or take the
         "heartbeat that Azure received is taken as the proof, and the finding says so. An attempt without "
         "administrator's rights proves nothing when it fails, because the agent's own firewall rule keeps "
         "other users out. The rules of the guest's firewall that drop or refuse this traffic stand beside a "
-        "failure. A machine outside Azure has no wire server and is skipped.",
+        "failure. A machine outside Azure has no wire server and is skipped, unless its firewall has such "
+        "rules: these would cut it off after a move, and warn.",
         repair="Take the obstacle away in the guest: its firewall, a static address instead of DHCP, a route "
         "or a proxy that catches the address.",
         sources=(
@@ -69,12 +72,14 @@ def _firewall(guest: Guest) -> tuple[Evidence, ...]:
 
 
 def _elsewhere(facts: Facts, guest: Guest) -> Outcome | None:
-    """A skip for a host of which nothing shows that it runs in Azure."""
+    """A skip for a host of which nothing shows that it runs in Azure, or a warning of what awaits it."""
     if facts.machine.in_azure or guest.on_azure_host is True:
         return None
-    if isinstance(guest.on_azure_host, Unseen):
-        return skipped("nothing shows that the host is in Azure, where alone there is a wire server")
-    return skipped("the host is not in Azure, where alone there is a wire server")
+    if rules := _firewall(guest):
+        return warned("after the move the guest's firewall would cut it off", *rules, remediation=OPEN_WIRE)
+    unsure = isinstance(guest.on_azure_host, Unseen)
+    where = "nothing shows that the host is in Azure" if unsure else "the host is not in Azure"
+    return skipped(f"{where}, where alone there is a wire server; {LATER}")
 
 
 def _by_heartbeat(facts: Facts, rules: Rules, unasked: str, *rows: Evidence) -> Outcome:
@@ -126,7 +131,8 @@ def internet_connectivity(facts: Facts, _rules: Rules) -> Outcome:
         rows = (_row(guest, "endpoint", attempt) for attempt in lost[:4])
         places = listing(f"{attempt.target} ({attempt.stage})" for attempt in lost)
         where = "" if facts.machine.in_azure else " from where the machine is now"
-        return failed(f"not reached{where}: {places}", *_proxies(guest), *rows, remediation=OPEN_INTERNET)
+        step = RESOLVE if all(attempt.stage == "dns" for attempt in lost) else OPEN_INTERNET
+        return failed(f"not reached{where}: {places}", *_proxies(guest), *rows, remediation=step)
     row = in_guest(guest, "endpoints", f"{len(attempts)} of {len(attempts)} reached")
     return passed("every endpoint reached", row)
 

@@ -47,10 +47,8 @@ GRANT = "Grant Backup Reader on what could not be read, and audit again."
 )
 def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
     """Whether the machine's vault, or a vault it could have, is in its region."""
-    if not facts.machine.in_azure and facts.target:
+    if not facts.machine.in_azure:
         return _after_the_move(facts, normal_location(facts.target))
-    if skip := outside_azure(facts):
-        return skip
     backup = known(facts.backup)
     region = normal_location(facts.machine.location)
     if not region:
@@ -61,6 +59,8 @@ def vault_in_region(facts: Facts, _rules: Rules) -> Outcome:
 
 def _after_the_move(facts: Facts, region: str) -> Outcome:
     """Whether a machine outside Azure would find a vault where it is to go."""
+    if not region:
+        return skipped("not an Azure machine, and no region to move it to was named (--target-region)")
     if isinstance(facts.backup, Unseen) and not facts.backup.expected:
         return skipped(f"Azure was not asked for vaults in {region}")
     return _any_vault(region, known(facts.backup))

@@ -1,6 +1,7 @@
 """wire-server and internet-connectivity."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,11 @@ def wired(
     *attempts: Attempt, facts: Facts = VM, privileged: bool = True, azure: bool | Unseen | None = True
 ) -> Facts:
     return guested(linux(facts), wire_server=attempts, privileged=privileged, on_azure_host=azure)
+
+
+def outside(**changes: Any) -> Facts:
+    """A host that is not in Azure, and reaches no wire server."""
+    return guested(HOST, wire_server=(NO_HTTP, NO_PLUGIN), on_azure_host=False, **changes)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,23 @@ def test_an_inference_shows_the_heartbeat_it_rests_on() -> None:
 def test_a_failed_attempt_shows_where_it_ended() -> None:
     rows = finding("wire-server", wired(HTTP, NO_PLUGIN)).evidence
     assert [row.value for row in rows] == ["ok", "tcp: refused"]
+
+
+def test_a_firewall_that_would_cut_a_host_off_after_its_move_warns() -> None:
+    rule = "iptables filter: -P OUTPUT DROP"
+    found = finding("wire-server", outside(firewall=(rule,)))
+    assert (found.status, found.summary) == (WARN, "after the move the guest's firewall would cut it off")
+    assert [row.value for row in found.evidence] == [rule]
+    unread = finding("wire-server", outside(firewall=Unseen("no root")))
+    assert unread.status is SKIP
+    assert "after a move it has to reach 168.63.129.16" in (unread.reason or "")
+
+
+@pytest.mark.parametrize(("stage", "step"), [("dns", "resolve public names"), ("tcp", "Open these")])
+def test_what_an_endpoint_wants_depends_on_the_step_that_failed(stage: str, step: str) -> None:
+    found = finding("internet-connectivity", guested(HOST, endpoints=(Attempt("a:443", stage),)))
+    assert found.summary == f"not reached from where the machine is now: a:443 ({stage})"
+    assert step in (found.remediation or "")
 
 
 def test_the_rules_of_the_guests_firewall_stand_beside_a_failure() -> None:

@@ -59,7 +59,7 @@ def located(facts: Facts, location: str) -> Facts:
         (moving(replace(BACKUP_THERE, regional_vaults=(), gaps=GAPS)), UNKNOWN, "subscription b: 403"),
         (moving(Unseen("no vault could be read: 403")), UNKNOWN, "403"),
         (moving(OUTSIDE_AZURE), SKIP, "Azure was not asked for vaults in westeurope"),
-        (moving(BACKUP_THERE, to=""), SKIP, "not an Azure machine"),
+        (moving(BACKUP_THERE, to=""), SKIP, "no region to move it to was named (--target-region)"),
     ],
 )
 def test_vault_in_region(facts: Facts, status: Status, text: str) -> None:
