@@ -26,7 +26,7 @@ class Clock:
 
     def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
         self._seconds, self._ring = seconds, ring
-        self._kept = min(FAREWELL, seconds / 4)
+        self.kept = min(FAREWELL, seconds / 4)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="winrm-clock", daemon=True)
         self.end = float("inf")
@@ -34,7 +34,7 @@ class Clock:
     def start(self) -> None:
         """Begin; every further call does nothing."""
         if self._thread.ident is None:
-            self.end = time.monotonic() + self._seconds - self._kept
+            self.end = time.monotonic() + self._seconds - self.kept
             self._thread.start()
 
     def stop(self) -> None:
@@ -44,7 +44,7 @@ class Clock:
             self._thread.join(FAREWELL)
 
     def _watch(self) -> None:
-        for wait in (self._seconds - self._kept / 2, self._kept / 2):
+        for wait in (self._seconds - self.kept / 2, self.kept / 2):
             if self._stop.wait(wait):
                 return
             self._ring()
@@ -94,7 +94,7 @@ class WinRmHost:
     def _run(self, line: str, data: bytes, timeout: float) -> CommandResult:
         shell = self._open()
         self._stage = RUNNING
-        left = self._left()
+        left = self._left() - self._clock.kept / 2  # the guest shall say itself that this time is over
         try:
             return shell.run(line, data, min(timeout, left), self._options.output_limit)
         except Overrun as error:
