@@ -64,12 +64,14 @@ class Wire(Intake, socket.socket):
     fetched in large pieces: paramiko asks for a packet's few bytes at a time.
     """
 
+    acknowledges = True
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive; an overdrawn budget looks like the end of the stream."""
         if self._held:
             return self._taken(size)
         data = super().recv(max(size, BUFFER), flags)
-        if QUICKACK is not None and self.family != socket.AF_UNIX:
+        if self.acknowledges and QUICKACK is not None:
             self.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
         return self._arrived(data, size)
 

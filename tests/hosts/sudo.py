@@ -30,6 +30,7 @@ if [ "$mode" != free ]; then
     echo "Sorry, try again." >&2
   done
 fi
+[ "$mode" = slow ] && sleep 1
 if [ "$mode" = denied ]; then
   echo "Sorry, user azops is not allowed to execute '$*' as root on here." >&2
   exit 1

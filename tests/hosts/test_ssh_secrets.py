@@ -59,17 +59,18 @@ def records() -> Iterator[list[logging.LogRecord]]:
 
 
 class Watch(threading.Thread):
-    """Looks at the arguments and environments of all processes, again and again."""
+    """Looks at the arguments and environments of all processes that start, again and again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.leaks: set[str] = set()
         self.seen: set[str] = set()
         self.over = threading.Event()
+        self.before = set(Path("/proc").glob("[0-9]*"))
 
     def run(self) -> None:
-        while not self.over.wait(0.05):
-            for folder in Path("/proc").glob("[0-9]*"):
+        while not self.over.wait(0.02):
+            for folder in set(Path("/proc").glob("[0-9]*")) - self.before:
                 for name in ("cmdline", "environ"):
                     self.look(folder, name)
 
@@ -134,7 +135,7 @@ def assert_quiet(records: list[logging.LogRecord], watch: Watch) -> None:
 
 
 def test_a_session_with_every_secret(guest: Start, records: list[logging.LogRecord]) -> None:
-    connection, options, credentials = guest("password")
+    connection, options, credentials = guest("slow")
     with Watch() as watch, opened(connection, options, credentials=credentials) as host:
         said = host.run(Script("sleep 0.5; echo $STANDIN; env; cat /proc/$$/environ\n"), 10)
         assert said.stdout.startswith(b"root\n")
@@ -168,5 +169,5 @@ def test_a_session_in_which_everything_is_refused(
 def test_the_watch_would_see_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY_PASSWORD", CANARIES["CANARY_PASSWORD"])
     with Watch() as watch:
-        os.waitpid(os.posix_spawn("/bin/sleep", ["sleep", "0.3"], os.environ), 0)
+        os.waitpid(os.posix_spawn("/bin/sleep", ["sleep", "1"], os.environ), 0)
     assert watch.leaks

@@ -20,6 +20,7 @@ MOST_WORDS = 4096
 class ProxyLine(Wire):
     """Our end of a socket pair; the other end is the standard input and output of a process."""
 
+    acknowledges = False
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self, command: tuple[str, ...], end: socket.socket) -> None:
