@@ -36,6 +36,14 @@ use_proxy() {
 
 # ---- the network ---------------------------------------------------------------------------------
 
+# said TEXT: without what stands before an @; curl repeats a proxy that it does not understand, password and all
+said() {
+  case $1 in
+    *@*) printf '%s' "$1" | sed "s#\(^'\|[[:space:]]'\|://\).*@#\1***@#; s#[^[:space:]'/]*@#***@#g" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
 # outcome KEY TARGET STAGE MILLISECONDS DETAIL
 outcome() { member "$1" "{\"target\":$(str "$2"),\"stage\":\"$3\",\"ms\":${4:-null},\"detail\":$(str "$5")}"; }
 
@@ -85,7 +93,7 @@ CURL
   fi
   curl_detail="HTTP $curl_code${curl_ip:+ from $curl_ip}"
   if [ "$curl_code" = 000 ]; then
-    curl_detail=$(printf '%s' "$curl_body" | sed 's/.*curl: /curl: /')
+    curl_detail=$(said "$(printf '%s' "$curl_body" | sed 's/.*curl: /curl: /')")
     [ "$curl_stage" != ok ] || curl_detail="connected${curl_ip:+ to $curl_ip}"
   fi
   printf '%s\n%s\n%s\n%s\n' "$curl_stage" "$(milliseconds "$curl_time")" "$curl_detail" "$curl_body"

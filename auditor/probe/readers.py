@@ -17,7 +17,8 @@ T = TypeVar("T")
 Document = Mapping[str, Any]
 
 _SECRET = re.compile(r"^([A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
-_QUERY = re.compile(r"\?[^\s\"'<>]*")
+_QUERY = re.compile(r"(?:\?|%3[fF]|(?<=[sS][iI][gG]=))[^\s\"'<>]*")
+_QUOTED_LOGIN, _LOGIN = re.compile(r"((?:^|\s)'|://)(?:(?!://).)*@", re.DOTALL), re.compile(r"[^\s'/]*@")
 
 
 class Malformed(ValueError):
@@ -88,9 +89,14 @@ def attempt(value: Any) -> Attempt:
     return Attempt(
         target=word(value.get("target")),
         stage=value["stage"],
-        detail=text(value.get("detail")) or "",
+        detail=text(_without_login(value.get("detail"))) or "",
         milliseconds=spent if is_count(spent) else None,
     )
+
+
+def _without_login(detail: Any) -> str:
+    """What was said of an attempt; programs repeat a proxy that they do not understand, password and all."""
+    return _LOGIN.sub("***@", _QUOTED_LOGIN.sub(r"\1***@", detail)) if isinstance(detail, str) else ""
 
 
 def disk(value: Any) -> Disk:

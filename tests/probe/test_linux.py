@@ -187,6 +187,19 @@ def test_a_proxy_is_for_the_internet_only(
     assert b"canary" not in answer.output
 
 
+@pytest.mark.parametrize("login", ["us er:s3cret", "canary:s3#cret", "canary:s3/cret", "canary:'s3cret"])
+def test_a_proxy_that_nobody_understands_stays_secret(
+    box: Box, internet: Internet, tmp_path: Path, login: str
+) -> None:
+    servers, endpoints, trust = internet
+    proxy = f"http://{login}@127.0.0.1:99999"
+    answer = box.probe(*servers, setup=ADDRESSES, endpoints=endpoints[:1], https_proxy=proxy, **trust)
+    (told,) = details(answer.guest.endpoints)
+    assert "***@127.0.0.1:99999" in told
+    for word in ("s3", "cret", "canary"):
+        assert word.encode() not in answer.output
+
+
 def details(attempts: tuple[Attempt, ...] | Unseen) -> list[str]:
     assert not isinstance(attempts, Unseen)
     return [attempt.detail for attempt in attempts]

@@ -249,8 +249,25 @@ def test_a_password_that_slipped_through_is_taken_out(value: str, redacted: str)
 
 
 @pytest.mark.parametrize(
+    ("said_there", "shown"),
+    [
+        ("curl: (7) bad scheme for 'socks9://user:c4n4ry@h:1'", "curl: (7) bad scheme for 'socks9://***@h:1'"),
+        ("bad syntax in 'http://us er:c4n4ry@h' see https://x/y", "bad syntax in 'http://***@h' see https://x/y"),
+        ("bad syntax in 'us er:c4n4ry@h'", "bad syntax in '***@h'"),
+        ("tried user:c4n4ry@h", "tried ***@h"),
+        ("couldn't connect, https://x/y through http://***@h", "couldn't connect, https://x/y through http://***@h"),
+    ],
+)  # fmt: skip
+def test_a_login_in_what_a_program_said_is_taken_out(said_there: str, shown: str) -> None:
+    (attempt,) = read(said({**FULL, "endpoints": [{**FAILED, "detail": said_there}]})).endpoints  # type: ignore[misc]
+    assert attempt.detail == shown
+
+
+@pytest.mark.parametrize(
     "line",
     [
+        "error sig=c4n4ry",
+        "error %3fc4n4ry",
         "failed: https://a.blob.example/c/x.vhd?sv=1&sig=c4n4ry",
         "error ?sig=c4n4ry",
         "error 'https://a/b?c4n4ry'",
