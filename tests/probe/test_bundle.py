@@ -26,7 +26,7 @@ WINDOWS = (
 
 
 def packed(content: bytes) -> str:
-    return f"Enable succeeded: \n[stdout]\n{BEGIN}{base64.b64encode(gzip.compress(content)).decode()}{END}\n"
+    return f"Enable succeeded: \n[stdout]\n{BEGIN}{base64.b64encode(gzip.compress(content, mtime=0)).decode()}{END}\n"
 
 
 def run(script: str) -> str:
