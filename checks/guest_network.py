@@ -1,8 +1,9 @@
 """Does the guest take its address from Azure, and do its proxies leave Azure's own addresses alone?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
+from itertools import islice
 
 from auditor.facts import Facts, Interface, known
 from auditor.model import Outcome
@@ -124,17 +125,21 @@ def guest_proxy(facts: Facts, _rules: Rules) -> Outcome:
     if not places and not scripted:
         return passed("no proxy is set", in_guest(guest, "proxies", "none"))
     row = in_guest(guest, "proxies", f"set in {listing((*places, *scripted))}")
-    logins = [place for place, address in entries if HIDDEN in address and place in places]
-    if logins:
-        return warned(f"the proxy of {clip(logins[0], 60)} wants a login", row, remediation=NO_LOGIN)
-    caught = {place: hit for place in places if (hit := _caught(place, entries))}
-    if caught:
-        place, addresses = next(iter(caught.items()))
-        where = f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}"
-        return warned(where, row, remediation=EXEMPT)
+    if faults := list(_proxy_faults(places, entries)):
+        return warned("; ".join(what for what, _ in faults), row, remediation=faults[0][1])
     if scripted:
         return unknown("a script chooses the proxy, and what it exempts was not seen", row)
     return passed("the platform's addresses are exempt from every proxy", row)
+
+
+def _proxy_faults(places: Sequence[str], entries: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the proxies, each with the step against it."""
+    caught = ((place, hit) for place in places if (hit := _caught(place, entries)))
+    for place, addresses in islice(caught, 1):
+        yield f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}", EXEMPT
+    logins = [place for place, address in entries if HIDDEN in address and place in places]
+    for place in logins[:1]:
+        yield f"the proxy of {clip(place, 60)} wants a login", NO_LOGIN
 
 
 def _is_proxy(place: str, address: str) -> bool:

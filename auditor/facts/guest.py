@@ -49,8 +49,8 @@ class GuestAgent:
     `daemon_version` is the version of WaAppAgent.exe and `goal_state_version` what the agent wrote to the
     registry; `unit`, `active` and `enabled` speak of the service RdAgent, `services` holds every one of the
     agent's services that exists. Versions stand as the guest printed them; `problem` says why an agent that
-    is there printed none, and `timed_out` that it was not waited for any longer. `origin` is "msi",
-    "provisioned", "package" or "source".
+    is there printed none, and `timed_out` that it was not waited for any longer, or not readable by whoever
+    asked: neither is a fault of its own. `origin` is "msi", "provisioned", "package" or "source".
     """
 
     path: str | None

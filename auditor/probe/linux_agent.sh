@@ -12,12 +12,19 @@ find_agent() {
 # the lines of agent_versions, agent_package and agent_unit are members of the object "agent"
 agent_versions() {
   [ -n "$AGENT" ] || return
-  # the shell would run a damaged file as a script of its own
-  if [ "$(head -c 2 "$AGENT" 2>/dev/null | tr -d '\000')" != '#!' ]; then
-    printf '"problem":%s\n' "$(str "$AGENT does not begin like a script: it is damaged or not readable")"
+  if [ ! -r "$AGENT" ] && [ -z "$SUDO" ]; then
+    # what this user may not read has shown no fault of its own
+    printf '"problem":%s,"timed_out":true\n' "$(str "$AGENT is not readable by $USER_NAME${PRIVILEGE_PROBLEM:+: $PRIVILEGE_PROBLEM}")"
     return
   fi
-  versions=$({ limit 6 "$AGENT" --version 2>&1 </dev/null; printf '\nEXIT %s\n' "$?"; } | head -c 4000)
+  agent_run=
+  [ -r "$AGENT" ] || agent_run=$SUDO
+  # the shell would run a damaged file as a script of its own
+  if [ "$($agent_run head -c 2 "$AGENT" 2>/dev/null | tr -d '\000')" != '#!' ]; then
+    printf '"problem":%s\n' "$(str "$AGENT does not begin like a script: it is damaged")"
+    return
+  fi
+  versions=$({ limit 6 $agent_run "$AGENT" --version 2>&1 </dev/null; printf '\nEXIT %s\n' "$?"; } | head -c 4000)
   daemon=$(printf '%s\n' "$versions" | sed -n 's/^WALinuxAgent-\([^ ]*\) .*/\1/p' | head -n 1)
   state=$(printf '%s\n' "$versions" | sed -n 's/^Goal state agent: *\([^ ]*\).*/\1/p' | head -n 1)
   python=$(printf '%s\n' "$versions" | sed -n 's/^Python: *\([^ ]*\).*/\1/p' | head -n 1)

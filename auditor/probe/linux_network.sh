@@ -91,6 +91,7 @@ CURL
       tls:*) curl_stage=ok ;;
     esac
   fi
+  case $curl_body in *"Unsupported proxy s"*) curl_stage=http ;; esac
   curl_detail="HTTP $curl_code${curl_ip:+ from $curl_ip}"
   if [ "$curl_code" = 000 ]; then
     curl_detail=$(said "$(printf '%s' "$curl_body" | sed 's/.*curl: /curl: /')")

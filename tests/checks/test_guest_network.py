@@ -127,6 +127,11 @@ def proxied(*entries: tuple[str, str]) -> Facts:
             WARN,
             "environment http_proxy wants a login",
         ),
+        (
+            proxied(("unit http_proxy", "http://***@proxy:3128"), ("unit no_proxy", "168.63.129.16")),
+            WARN,
+            "169.254.169.254 not exempt from the proxy of unit http_proxy; the proxy of unit",
+        ),
         (guested(proxies=Unseen("not readable")), UNKNOWN, "not readable"),
     ],
 )

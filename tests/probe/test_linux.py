@@ -195,6 +195,7 @@ def test_a_proxy_that_nobody_understands_stays_secret(
     proxy = f"http://{login}@127.0.0.1:99999"
     answer = box.probe(*servers, setup=ADDRESSES, endpoints=endpoints[:1], https_proxy=proxy, **trust)
     (told,) = details(answer.guest.endpoints)
+    assert stages(answer.guest.endpoints) == ["http"]
     assert "***@127.0.0.1:99999" in told
     for word in ("s3", "cret", "canary"):
         assert word.encode() not in answer.output
@@ -267,6 +268,19 @@ def test_a_masked_unit(stubbed: Stubbed) -> None:
     assert isinstance(answer.guest.agent, GuestAgent)
     assert (answer.guest.agent.active, answer.guest.agent.enabled) == ("inactive", "masked")
     assert answer.json["agent"]["load"] == "masked"
+
+
+def test_an_agent_that_somebody_may_not_read_is_not_damaged(stubbed: Stubbed) -> None:
+    (stubbed.stubs / "waagent").write_text("#!/bin/sh\n")
+    (stubbed.stubs / "waagent").chmod(0)
+    bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.getuid() == 0 else ()
+    somebody = "case $1 in -u) echo 1000;; *) echo azops;; esac"
+    found = stubbed(
+        shell=(*bound, "sh", "-s"), id=somebody, sudo="echo 'a password is required'; exit 1"
+    ).guest
+    assert isinstance(found.agent, GuestAgent)
+    assert found.agent.timed_out
+    assert "is not readable by azops: sudo wants a password" in (found.agent.problem or "")
 
 
 @pytest.mark.parametrize(
