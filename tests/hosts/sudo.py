@@ -1,9 +1,10 @@
 """A stand-in for sudo: it prompts, reads one line, and tries three times, as the real one was seen to do."""
 
+import os
 import stat
 from pathlib import Path
 
-RIGHT = "root-me-gently"
+RIGHT = f"root-me-gently-{os.getpid()}"
 STANDIN = r"""#!/bin/sh
 [ "$1 $2 $3" = "-k -S -p" ] || exit 99
 prompt=$4

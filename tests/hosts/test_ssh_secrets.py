@@ -148,15 +148,14 @@ def test_a_session_with_every_secret(guest: Start, records: list[logging.LogReco
 def test_a_session_in_which_everything_is_refused(
     guest: Start, records: list[logging.LogRecord], tmp_path: Path
 ) -> None:
+    stranger = make_key(tmp_path / "stranger")
     connection, options, credentials = guest("denied")
     with Watch() as watch:
         with opened(connection, options, credentials=credentials) as host:
             said = host.run(Script("sleep 0.2"), 10)
             assert said == CommandResult(0, b"", note=said.note)
             assert said.note.startswith("sudo took the password and started no shell")
-        refused = replace(
-            connection, key=str(make_key(tmp_path / "stranger")), passphrase=None, sudo_password=None
-        )
+        refused = replace(connection, key=str(stranger), passphrase=None, sudo_password=None)
         with opened(refused, options, credentials=credentials) as host, pytest.raises(HostError) as caught:
             host.run(Script("true"), 10)
         time.sleep(0.1)
