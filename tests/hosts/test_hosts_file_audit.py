@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from checks import CHECKS
 from reports.json import schema
 from tests.hosts.conftest import Sshd, free_port, make_key
 
@@ -29,10 +30,10 @@ REASONS = {
     "changed-host-key": "host key changed: expected SHA256:",
     "refused-port": "connection refused",
     "silent-port": "sent no SSH banner within 2 s",
-    "drops": "exit status",
+    "drops": "dropped",
     "garbage": "the guest did not answer the probe; it said:",
     "flood": "more than",
-    "windows": "not supported yet",
+    "windows": "no password is named for the WinRM sign-in",
 }
 
 
@@ -95,16 +96,22 @@ def test_every_host_has_its_findings_and_the_right_reason(
     Draft202012Validator(schema()).validate(report)
     machines = {machine["name"]: machine for machine in report["machines"]}
     assert set(machines) == {*REASONS, "good"}
-    assert {len(machine["findings"]) for machine in machines.values()} == {10}
+    assert {len(machine["findings"]) for machine in machines.values()} == {len(CHECKS)}
+    found = {name: _installed(machine) for name, machine in machines.items()}
     wrong = {
-        name: machines[name]["findings"][0]
+        name: found[name]
         for name, words in REASONS.items()
-        if machines[name]["findings"][0]["status"] != "unknown"
-        or words not in machines[name]["findings"][0]["reason"]
+        if found[name]["status"] != "unknown" or words not in found[name]["reason"]
     }
     assert wrong == {}
     assert {limit["scope"] for limit in report["coverage"]["limits"]} == {f"host/{name}" for name in REASONS}
-    assert machines["good"]["findings"][0]["status"] in ("pass", "fail")
     # the test machine is no Azure guest and may have no agent: what counts is that it was judged
+    assert found["good"]["status"] in ("pass", "warn", "fail")
     assert done.returncode in (3, 20), done.stderr
     assert elapsed < DEADLINE + 10
+
+
+def _installed(machine: dict[str, Any]) -> dict[str, Any]:
+    """What was found of the agent: every host outside Azure is asked for that."""
+    (only,) = (finding for finding in machine["findings"] if finding["check"] == "vm-agent-installed")
+    return dict(only)
