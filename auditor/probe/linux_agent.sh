@@ -296,7 +296,9 @@ fact_configuration() {
     return
   fi
   shown=
-  [ "$(head -c 2 "${AGENT:-/dev/null}" 2>/dev/null | tr -d '\000')" != '#!' ] || shown=$(limit 6 "$AGENT" --show-configuration 2>/dev/null </dev/null | head -c 20000)
+  # some agents show their defaults in place of a file that they may not read
+  [ -e "$CONF" ] && [ ! -r "$CONF" ] ||
+    [ "$(head -c 2 "${AGENT:-/dev/null}" 2>/dev/null | tr -d '\000')" != '#!' ] || shown=$(limit 6 "$AGENT" --show-configuration 2>/dev/null </dev/null | head -c 20000)
   written=
   if [ -e "$CONF" ] && ! written=$(limit 3 $SUDO head -c 100000 "$CONF" 2>/dev/null) && [ -z "$shown" ]; then
     member extensions_enabled "$(hidden "$CONF")"

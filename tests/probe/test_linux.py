@@ -270,14 +270,28 @@ def test_a_masked_unit(stubbed: Stubbed) -> None:
     assert answer.json["agent"]["load"] == "masked"
 
 
+BOUND = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.getuid() == 0 else ()
+SOMEBODY = {
+    "id": "case $1 in -u) echo 1000;; *) echo azops;; esac",
+    "sudo": "echo 'a password is required'; exit 1",
+}
+
+
+def test_defaults_shown_for_an_unreadable_configuration_are_not_believed(stubbed: Stubbed) -> None:
+    (stubbed.top / "etc").mkdir()
+    (stubbed.top / "etc/waagent.conf").write_text("Extensions.Enabled=n\n")
+    (stubbed.top / "etc/waagent.conf").chmod(0)
+    shows = agent(SHOWN.format("True", "True"))
+    found = stubbed(shell=(*BOUND, "sh", "-s"), waagent=shows, **SOMEBODY).guest
+    for fact in (found.extensions_enabled, found.auto_update):
+        assert isinstance(fact, Unseen)
+        assert "waagent.conf is not readable by azops" in fact.reason
+
+
 def test_an_agent_that_somebody_may_not_read_is_not_damaged(stubbed: Stubbed) -> None:
     (stubbed.stubs / "waagent").write_text("#!/bin/sh\n")
     (stubbed.stubs / "waagent").chmod(0)
-    bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.getuid() == 0 else ()
-    somebody = "case $1 in -u) echo 1000;; *) echo azops;; esac"
-    found = stubbed(
-        shell=(*bound, "sh", "-s"), id=somebody, sudo="echo 'a password is required'; exit 1"
-    ).guest
+    found = stubbed(shell=(*BOUND, "sh", "-s"), **SOMEBODY).guest
     assert isinstance(found.agent, GuestAgent)
     assert found.agent.timed_out
     assert "is not readable by azops: sudo wants a password" in (found.agent.problem or "")
