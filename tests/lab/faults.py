@@ -17,11 +17,13 @@ SMALL_DISK = "1200m"
 FULL_DISK = "64m"
 DAMAGE = "head -c 3000 /dev/zero > /usr/sbin/waagent; systemctl restart walinuxagent || true"
 CONF = "/etc/waagent.conf"
+NO_EXTENSIONS = f"sed -i 's/^Extensions.Enabled=.*/Extensions.Enabled=n/' {CONF}"
 # the agent itself keeps everybody but root away from the wire server
 ONLY_ROOT = f"""iptables -A OUTPUT -d {WIRE} -m owner --uid-owner 0 -j ACCEPT
 iptables -A OUTPUT -d {WIRE} -j DROP
 """
-LOCKED = f"{ONLY_ROOT}chmod 600 {CONF}"
+# some agents show anybody else their defaults, which allow extensions
+LOCKED = f"{ONLY_ROOT}{NO_EXTENSIONS}; chmod 600 {CONF}"
 # kills the session's sshd once it is busy, the first time; afterwards logins work as ever
 KILLED_ONCE = """cat > /usr/local/bin/shell-killed-once <<'END'
 #!/bin/sh
@@ -115,6 +117,12 @@ BLIND = (
     Finding("extensions-enabled", "unknown", f"{CONF} is not readable"),
     Finding("wire-server", "unknown", "root"),
 )
+SIGHTED = (
+    SEEN,
+    Finding("agent-service", "pass"),
+    Finding("extensions-enabled", "fail", "told not to"),
+    Finding("wire-server", "pass"),
+)
 
 FAULTS: dict[str, Fault] = {
     "healthy": Fault(findings=HEALTHY),
@@ -143,7 +151,7 @@ FAULTS: dict[str, Fault] = {
         (SEEN, Finding("agent-service", "fail", "masked")),
     ),
     "no-extensions": Fault(
-        f"sed -i 's/^Extensions.Enabled=.*/Extensions.Enabled=n/' {CONF}; systemctl restart walinuxagent",
+        f"{NO_EXTENSIONS}; systemctl restart walinuxagent",
         (SEEN, Finding("agent-service", "pass"), Finding("extensions-enabled", "fail", "told not to")),
     ),
     "older": Fault(
@@ -239,7 +247,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "no-sudo": Fault(LOCKED, BLIND, entry={"user": "plain"}),
     "sudo-needs-password": Fault(LOCKED, BLIND, entry={"user": "asks"}),
-    "sudo-password": Fault(LOCKED, HEALTHY, entry={"user": "asks", "sudo_password": "env:LAB_PASSWORD"}),
+    "sudo-password": Fault(LOCKED, SIGHTED, entry={"user": "asks", "sudo_password": "env:LAB_PASSWORD"}),
     "sudo-wrong-password": Fault(LOCKED, BLIND, entry={"user": "asks", "sudo_password": "env:LAB_WRONG"}),
     "changed-key": Fault(findings=unseen("host key changed")),
     "frozen": Fault(frozen=True, findings=unseen("banner")),

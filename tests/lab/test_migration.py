@@ -22,7 +22,7 @@ apt-get -qq update
 """
 NOT_YET = Finding("vm-agent-installed", "warn", "not installed yet")
 GUESTS: Mapping[str, Fault] = {
-    "bare": Fault(f"{PURGE}apt-get -qq update", (NOT_YET, Finding("agent-installable", "pass", "waagent"))),
+    "bare": Fault(f"{PURGE}apt-get -qq update", (NOT_YET,)),
     "no-lists": Fault(PURGE, (NOT_YET, Finding("agent-installable", "unknown", "apt-get update"))),
     "no-source": Fault(
         f"{PURGE}{OTHER_SOURCE}", (NOT_YET, Finding("agent-installable", "fail", "offers no agent"))
@@ -68,3 +68,10 @@ def test_nothing_is_missing_without_azure(migration: Report, suite: Base) -> Non
     assert VERSIONS[suite.suite] in str(migration.finding("equipped", "vm-agent-version"))
     # machines on which the agent cannot be installed are not ready for the move
     assert migration.exit_status == 20
+
+
+def test_the_agent_on_offer_is_named_and_judged(migration: Report, suite: Base) -> None:
+    found = migration.finding("bare", "agent-installable")
+    # bullseye offers one from below the floor of support
+    assert found["status"] == ("warn" if suite.suite == "bullseye" else "pass"), found
+    assert f"apt waagent {VERSIONS[suite.suite]}" in str(found["evidence"])
