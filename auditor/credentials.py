@@ -24,6 +24,7 @@ from auditor.errors import SecretError
 SCHEMES = ("env", "file", "prompt", "keyring", "keyvault")
 HIDDEN = "***"
 SHORTEST = 4
+LONGEST = 64 * 1024
 
 Source = Callable[[str], str]
 """What fetches a secret by the part of its reference after the scheme; raises `SecretError`."""
@@ -124,7 +125,7 @@ class Secrets:
             scheme, _, name = check_reference(reference).partition(":")
             if scheme not in self._sources:
                 raise SecretError(f"no secrets of the kind {scheme!r} can be had here")
-            return Secret(self._sources[scheme](name))
+            return Secret(_without_line_end(self._sources[scheme](name), scheme))
         except SecretError as error:
             return error
 
@@ -135,19 +136,38 @@ class Secrets:
         return value
 
 
+def _without_line_end(value: str, scheme: str) -> str:
+    """The value as it was meant: files, `echo` and vaults filled from files bring a line end along."""
+    value = value.rstrip("\r\n")
+    if not value:
+        raise SecretError(f"the secret of the {scheme} reference is empty")
+    return value
+
+
 def _from_file(name: str) -> str:
     path = Path(name).expanduser()
     try:
-        with path.open(encoding="utf-8") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise SecretError(f"the secret file {path} is open to others; chmod 600 it")
-            value = file.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        # a named pipe that nobody writes to would be waited for without end
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(number, encoding="utf-8") as file:
+            if problem := _why_not_secret(os.fstat(number)):
+                raise SecretError(f"the secret file {path} {problem}")
+            value = file.readline(LONGEST).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
         raise SecretError(f"the secret file {path} cannot be read ({type(error).__name__})") from None
     if not value:
         raise SecretError(f"the secret file {path} is empty")
     return value
+
+
+def _why_not_secret(status: os.stat_result) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "is no plain file"
+    if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "is open to others; chmod 600 it"
+    if sys.platform != "win32" and status.st_uid not in (0, os.geteuid()):
+        return "belongs to another user"
+    return None
 
 
 def ask(name: str) -> str:

@@ -13,7 +13,7 @@ from auditor.engine import Audit, Inventory, Progress
 from auditor.errors import SettingsError
 from auditor.facts import NOT_COLLECTED, OUTSIDE_AZURE, Backup, Unseen
 from auditor.guests import Guests
-from auditor.hosts.options import GuestOptions
+from auditor.hosts.options import NO_SSH_CONFIG, STRICT, GuestOptions
 from auditor.inventory import secrets as needed
 from auditor.inventory.connections import Addresses, Connections
 from auditor.inventory.connections_file import read_connections
@@ -39,6 +39,7 @@ class Request:
     @classmethod
     def prepare(cls, settings: Settings, checks: Sequence[Check]) -> "Request":
         """Load rules and files of machines, and choose the checks; raises `UsageError` on bad input."""
+        check_usable(settings)
         rules = load_rules(settings.rules, [check.id for check in checks])
         connections = read_connections(settings.connections) if settings.connections else Connections()
         return cls(settings, choose(checks, settings), rules, _read_hosts(settings), connections)
@@ -109,6 +110,25 @@ def choose(checks: Sequence[Check], settings: Settings) -> tuple[Check, ...]:
     if not chosen:
         raise SettingsError("--check and --skip-check together leave no check to run")
     return chosen
+
+
+def check_usable(wanted: Settings) -> None:
+    """Refuse what no guest could be asked with: files that are not there, Run Command without Azure.
+
+    Raises `SettingsError` naming the option and the way out.
+    """
+    config, key, known = wanted.ssh_config, wanted.key, wanted.known_hosts
+    if config and config != NO_SSH_CONFIG and not config.is_file():
+        raise SettingsError(f"--ssh-config: there is no file {config}; 'none' stands for none at all")
+    if key and not key.is_file() and not key.with_name(key.name + ".pub").is_file():
+        raise SettingsError(f"--key: there is no file {key}")
+    if known and not known.is_file() and (wanted.host_key_policy == STRICT or known.exists()):
+        raise SettingsError(f"--known-hosts: there is no file {known}; only accept-new begins one")
+    if wanted.run_command and not wanted.list_vms:
+        raise SettingsError(
+            "--run-command goes through Azure, whose VMs are not part of this run; add --azure, or say "
+            "--no-run-command"
+        )
 
 
 def combine(azure: Inventory, hosts: Sequence[Machine]) -> Inventory:

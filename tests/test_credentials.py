@@ -77,6 +77,14 @@ def test_the_environment_gives_a_secret_once() -> None:
         secrets.resolve("env:OTHER")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_line_end_is_no_part_of_a_secret(end: str) -> None:
+    secrets = Secrets(environment={"A": CANARY + end, "B": end})
+    assert secrets.resolve("env:A").reveal() == CANARY
+    with pytest.raises(SecretError, match="is empty"):
+        secrets.resolve("env:B")
+
+
 @POSIX
 def test_a_file_gives_its_first_line(tmp_path: Path) -> None:
     path = tmp_path / "secret"
@@ -103,6 +111,25 @@ def test_a_file_that_will_not_do(tmp_path: Path, content: bytes, mode: int, said
     assert said in str(caught.value)
     with pytest.raises(SecretError, match="cannot be read"):
         Secrets().resolve(f"file:{tmp_path / 'nowhere'}")
+
+
+@POSIX
+def test_only_a_plain_file_holds_a_secret(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(SecretError, match="is no plain file"):
+            Secrets().resolve(f"file:{path}")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(CANARY, encoding="utf-8")
+    path.chmod(0o600)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(SecretError, match="belongs to another user"):
+        Secrets().resolve(f"file:{path}")
 
 
 # ---- resolving ahead ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from auditor.errors import SettingsError, UsageError
 from auditor.inventory.scope import Scope
 from auditor.model import Connection, Machine, Platform
 from auditor.plugin import load_checks
-from auditor.run import Request, choose, combine, unmatched
+from auditor.run import Request, check_usable, choose, combine, unmatched
 from auditor.settings import Settings, resolve, settings
 
 VM = Machine(
@@ -89,3 +90,32 @@ def test_the_same_host_in_two_files_is_refused(tmp_path: Path) -> None:
 def test_no_check_left_is_refused() -> None:
     with pytest.raises(SettingsError, match="leave no check"):
         choose(load_checks(), given(check="wire-server", skip_check="wire-server"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"ssh_config": "{}/nowhere"}, "--ssh-config: there is no file"),
+        ({"ssh_config": "{}"}, "--ssh-config: there is no file"),
+        ({"ssh_config": "none"}, None),
+        ({"key": "{}/nowhere"}, "--key: there is no file"),
+        ({"key": "{}/in-the-agent"}, None),
+        ({"known_hosts": "{}/nowhere"}, "--known-hosts: there is no file"),
+        ({"known_hosts": "{}", "host_key_policy": "accept-new"}, "--known-hosts: there is no file"),
+        ({"known_hosts": "{}/nowhere", "host_key_policy": "accept-new"}, None),
+        ({"run_command": True}, None),
+        ({"run_command": True, "inventory": ["h"]}, "--run-command goes through Azure"),
+        ({"run_command": True, "inventory": ["h"], "target_region": "x"}, "--run-command goes through Azure"),
+        ({"run_command": True, "inventory": ["h"], "azure": True}, None),
+    ],
+)
+def test_what_no_guest_could_be_asked_with(tmp_path: Path, raw: dict[str, Any], said: str | None) -> None:
+    (tmp_path / "in-the-agent.pub").touch()
+    wanted = given(
+        **{name: one.format(tmp_path) if isinstance(one, str) else one for name, one in raw.items()}
+    )
+    if said is None:
+        check_usable(wanted)
+    else:
+        with pytest.raises(SettingsError, match=said):
+            check_usable(wanted)

@@ -87,6 +87,10 @@ def test_a_target_region_asks_azure_for_its_vaults_alone(
         ("host_deadline", "-1"),
         ("host_deadline", "nan"),
         ("connect_timeout", "inf"),
+        ("host_deadline", "1e300"),
+        ("concurrency", "1000000"),
+        ("user", "a\nb"),
+        ("subscription", ["a\x1b[2J"]),
         ("tag", ["novalue"]),
         ("tag", ["=x"]),
         ("vm", [""]),
@@ -114,6 +118,7 @@ def test_a_settings_file_in_the_home_of_nobody_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a = " + "[" * 5000, "cannot read settings file"),
         ("= broken", "cannot read settings file"),
         ('clowd = "public"', "unknown setting 'clowd'; did you mean 'cloud'"),
         ("zzzz = 1", "unknown setting 'zzzz'; known: cloud"),

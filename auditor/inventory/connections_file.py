@@ -8,7 +8,16 @@ from typing import Any
 
 from auditor.errors import SettingsError
 from auditor.inventory.connections import NAME, PRIVATE, PUBLIC, Connections, Rule
-from auditor.inventory.fields import FIELDS, PLACEHOLDER, Entry, clash, connection_fields, hint, is_address
+from auditor.inventory.fields import (
+    FIELDS,
+    PLACEHOLDER,
+    Entry,
+    clash,
+    connection_fields,
+    hint,
+    is_address,
+    without_password,
+)
 from auditor.inventory.scope import normal_location
 from auditor.model import Platform
 
@@ -104,8 +113,8 @@ def _address(entry: Entry) -> str | None:
     address, name = entry.word("address"), entry.word("server_name")
     if address and address not in {PRIVATE, PUBLIC, NAME} and not _is_pattern(address):
         entry.fail(
-            f"address {address!r} is none of {PRIVATE}, {PUBLIC}, {NAME}, an address, or a host name with "
-            f"{PLACEHOLDER} in it"
+            f"address {without_password(address)!r} is none of {PRIVATE}, {PUBLIC}, {NAME}, an address, or a "
+            f"host name with {PLACEHOLDER} in it"
         )
     if name and not _is_pattern(name):
         entry.fail(f"server_name {name!r} is no host name; only {PLACEHOLDER} may stand in it")

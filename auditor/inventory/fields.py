@@ -28,6 +28,7 @@ _JUMP = re.compile(
     r"(?:[^\s@:/,-][^\s@:/,]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::\d{1,5})?"
 )
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_PASSWORD = re.compile(r":[^/@][^@]*@")
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -81,6 +82,8 @@ def hint(name: Any, known: Iterable[str]) -> str:
 def connection_fields(entry: Entry) -> dict[str, Any]:
     """The fields of a connection that an entry gives, without the address, each checked by itself."""
     found: dict[str, Any] = {name: entry.word(name) for name in WORDS}
+    if ":" in found["user"]:
+        entry.fail("user holds a colon; a password is not part of it, and is given by reference")
     found |= {name: _secret(entry, name) for name in SECRETS}
     found["transport"] = entry.choice("transport", TRANSPORTS)
     found["auth"] = entry.choice("auth", AUTHENTICATIONS)
@@ -138,6 +141,17 @@ def is_address(text: str) -> bool:
     return True
 
 
+def no_address(text: str) -> str:
+    """What is wrong with a text that `is_address` refuses."""
+    shown = without_password(text)
+    return f"address {shown!r} is no host name and no IP address; user and port have fields of their own"
+
+
+def without_password(text: str) -> str:
+    """A text that was to be an address, as it may be shown: nothing between a colon and an @."""
+    return _PASSWORD.sub(":***@", text)
+
+
 def port_number(text: str) -> int | None:
     """The text as a TCP port, None where it is none."""
     good = text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
@@ -168,7 +182,7 @@ def _jump(entry: Entry) -> tuple[str, ...]:
         entry.fail("jump is a list of [user@]host[:port]")
     for host in hosts:
         if not is_jump(host):
-            entry.fail(f"the jump host {host!r} is not written [user@]host[:port]")
+            entry.fail(f"the jump host {without_password(host)!r} is not written [user@]host[:port]")
     return hosts
 
 

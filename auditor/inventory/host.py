@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from auditor.inventory.fields import STRANGE, conflict
-from auditor.model import SSH, WINRM, Connection, Machine, Platform
+from auditor.inventory.fields import STRANGE, conflict, is_address, no_address
+from auditor.model import RUN_COMMAND, SSH, WINRM, Connection, Machine, Platform
 
 _OF_THE_USER = frozenset({"key", "password", "passphrase", "sudo_password", "certificate"})
 
@@ -39,6 +39,8 @@ def connected(
     missing = [reason for name, reason in unusable.items() if name not in merged]
     problem = missing[0] if missing else conflict(merged, transport)
     merged = {"address": machine.name, **merged, "transport": transport}
+    if transport != RUN_COMMAND and not is_address(merged["address"]):
+        problem = problem or no_address(merged["address"])
     return replace(machine, connection=Connection(**merged), unreachable=problem or "")
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import InventoryFileError
-from auditor.inventory.fields import FIELDS, Entry, conflict, connection_fields, platform
+from auditor.inventory.fields import (
+    FIELDS,
+    Entry,
+    conflict,
+    connection_fields,
+    is_address,
+    no_address,
+    platform,
+)
 from auditor.inventory.host import Host, default_transport
 from auditor.model import RUN_COMMAND, Machine
 
@@ -140,6 +148,8 @@ def _given(entry: Entry, machine: Machine) -> dict[str, Any]:
     if transport == RUN_COMMAND and not machine.in_azure:
         entry.fail("the transport run-command leads into Azure VMs; give the azure_id")
     address = entry.word("address", required=transport != RUN_COMMAND)
+    if address and not is_address(address):
+        entry.fail(no_address(address))
     return {"address": address, **given} if address else given
 
 

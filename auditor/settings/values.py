@@ -8,8 +8,18 @@ from typing import Any
 Parse = Callable[[Any], Any]
 
 
+MOST = 10_000
+LONGEST = 1_000_000.0
+
+
 def text(value: Any) -> str:
-    """A text that is not empty."""
+    """A text on one line that is not empty."""
+    if not _filled(value).isprintable():
+        raise ValueError("must be a text without control characters")
+    return str(value)
+
+
+def _filled(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be a text that is not empty")
     return value
@@ -17,7 +27,7 @@ def text(value: Any) -> str:
 
 def path(value: Any) -> Path:
     """A path; ~ becomes the home folder."""
-    if "\0" in text(value):
+    if "\0" in _filled(value):
         raise ValueError("must be a path, and holds a NUL character")
     return expanded(value)
 
@@ -40,18 +50,18 @@ def _number(value: Any) -> float:
 
 
 def count(value: Any) -> int:
-    """A whole number above 0."""
+    """A whole number from 1 to `MOST`: each may cost a thread."""
     number = _number(value)
-    if number < 1 or number != int(number):
-        raise ValueError("must be a whole number of 1 or more")
+    if not 1 <= number <= MOST or number != int(number):
+        raise ValueError(f"must be a whole number from 1 to {MOST}")
     return int(number)
 
 
 def seconds(value: Any) -> float:
-    """A finite number of seconds above 0."""
+    """A number of seconds above 0, and no more than every system's clocks and locks can wait."""
     number = _number(value)
-    if number <= 0:
-        raise ValueError("must be a number of seconds above 0")
+    if not 0 < number <= LONGEST:
+        raise ValueError(f"must be a number of seconds above 0, and at most {LONGEST:.0f}")
     return number
 
 

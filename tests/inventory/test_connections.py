@@ -257,6 +257,7 @@ def test_azure_is_asked_only_for_the_addresses_that_rules_need(tmp_path: Path) -
         ("[[connection]]\naddress = 'public ip'", "is none of private-ip, public-ip, name"),
         ("[[connection]]\nserver_name = '{0}.corp'", "server_name '{0}.corp' is no host name"),
         ("[[connection]]\njump = ['-oProxyCommand=x']", "the jump host '-oProxyCommand=x' is not written"),
+        ("[[connection]]\naddress = 'u:canary@h'", "address 'u:***@h' is none of private-ip"),
         ("[[connection]]\ntransport = 'telnet'", "transport 'telnet' is not supported"),
         ("[[connection]]\ntransport = 'ssh'\nauth = 'ntlm'", "auth is not for ssh"),
         ("[[connection]]\ntransport = 'run-command'\nuser = 'u'", "user is not for run-command"),

@@ -237,6 +237,12 @@ def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
         ("- {name: a, address: a, passphrase: 'env:A'}", "a passphrase is for a key, and none is named"),
         ("- {name: a, transport: run-command}", "run-command leads into Azure VMs; give the azure_id"),
         (f"- {{name: a, transport: run-command, user: b, azure_id: {VM}}}", "user is not for run-command"),
+        ("- {name: a, address: '; rm -rf /'}", "address '; rm -rf /' is no host name and no IP address"),
+        ("- {name: a, address: '-oProxyCommand=x'}", "address '-oProxyCommand=x' is no host name"),
+        ("- {name: a, address: '[::1]'}", "address '[::1]' is no host name and no IP address"),
+        ("- {name: a, address: 'u:canary:x@h:22'}", "address 'u:***@h:22' is no host name"),
+        ("- {name: a, address: a, jump: 'u:canary@h'}", "the jump host 'u:***@h' is not written"),
+        ("- {name: a, address: a, user: 'u:canary'}", "user holds a colon; a password is not part of it"),
         ("- {name: a, address: a, tags: [x]}", "tags are ['x']; a mapping or k=v;k=v is wanted"),
         ("- {name: a, address: a, tags: x}", "every tag is written k=v"),
         ("- {name: a, address: a, tags: =x}", "every tag is written k=v"),
@@ -258,6 +264,7 @@ def test_a_yaml_mistake_is_named(tmp_path: Path, content: str, said: str) -> Non
         read_hosts(path)
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -309,10 +316,10 @@ def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
 
 
 def test_hostile_words_stay_words(tmp_path: Path) -> None:
-    text = '- {name: "<script>$(id);`id`{{7*7}}=cmd", address: "; rm -rf /", user: "-oProxyCommand=id"}'
+    text = '- {name: "<script>$(id);`id`{{7*7}}=cmd", address: a, user: "-oProxyCommand=id; rm -rf /"}'
     (machine,) = read_hosts(write(tmp_path / "hosts.yaml", text))
     assert machine.name == "<script>$(id);`id`{{7*7}}=cmd"
-    assert machine.connection == Connection("; rm -rf /", user="-oProxyCommand=id")
+    assert machine.connection == Connection("a", user="-oProxyCommand=id; rm -rf /")
 
 
 @given(st.binary(max_size=300), st.sampled_from(["hosts.yaml", "hosts.csv"]))
