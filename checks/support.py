@@ -19,6 +19,7 @@ UPGRADE = (
 )
 LOOK_UP = "Look it up in the support matrix of Azure Backup, and try a backup and a restore."
 NEWER = "Plan an upgrade: current agents are no longer made for it."
+_DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _RED_HAT_BUILD = re.compile(r"2\.6\.32-([0-9]{1,6})\b.*\.el6")
 FIXED_BUILD = 504
 
@@ -86,12 +87,18 @@ def system_of(facts: Facts) -> System | Unseen:
     if isinstance(view, InstanceView) and (view.os_name or view.os_version):
         value = " ".join(filter(None, (view.os_name, view.os_version)))
         row = Evidence(Plane.INSTANCE_VIEW, "operating system", view.observed_at, clip(value))
-        return System(facts.machine.platform, view.os_name, view.os_version, None, None, row)
+        return System(facts.machine.platform, view.os_name, _number(view.os_version), None, None, row)
     if isinstance(guest, Unseen) and guest.expected:
         return guest
     if isinstance(view, Unseen) and view.expected:
         return view
     return Unseen("neither the guest nor the agent told which operating system it is")
+
+
+def _number(version: str | None) -> str | None:
+    """The version without the words before it: Azure shows "Microsoft Windows NT 6.3.9600.0"."""
+    found = _DOTTED.search(version or "")
+    return found[0] if found else version
 
 
 def _from_guest(facts: Facts, guest: Guest) -> System:

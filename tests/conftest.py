@@ -4,8 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# a property that holds slowly holds: machines that run the tests are busy with them
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def require_lane(name: str, present: bool) -> None:

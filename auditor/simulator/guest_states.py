@@ -184,7 +184,7 @@ GUESTS: tuple[GuestState, ...] = (
     GuestState(
         "guest-agent-missing",
         Verdict.NOT_READY,
-        {"vm-agent-installed": Status.FAIL},
+        {"vm-agent-installed": Status.FAIL, "agent-installable": Status.WARN},
         {"agent": None, "extensions_enabled": None, "auto_update": None, "snapshot_extension": []},
     ),
 )
