@@ -5,11 +5,11 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from auditor.credentials import Secrets
+from auditor.credentials import Secrets, hide
 from auditor.errors import HostError, Unreachable
 from auditor.facts import NOT_ASKED, Guest, InstanceView, Unseen
 from auditor.hosts import CommandResult, Script, Session
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 Opener = Callable[[Connection], Session]
 """Makes a session that connects with its first `run`."""
+
+_OURS = frozenset({"platform", "transport", "stage"})
+"""Fields of facts that hold words of our own."""
 
 NO_CONNECTION = Unseen("no guest connection is configured for this machine", expected=False)
 LEFT_OUT = Unseen("the connections file leaves this guest out", expected=False)
@@ -134,11 +137,13 @@ class Guests:
     def _probe(self, session: Session, probe: Probe, transport: str) -> Guest | Unseen:
         try:
             answers = self._answers(session, probe)
-            return _explained(probe.read(answers, datetime.now(UTC), transport), answers)
+            seen = probe.read(answers, datetime.now(UTC), transport)
+            guest: Guest = _hidden(_explained(seen, answers))
+            return guest
         except Unreachable as error:
-            return _NoWay(str(error))
+            return _NoWay(hide(str(error)))
         except HostError as error:
-            return Unseen(str(error))
+            return Unseen(hide(str(error)))
         finally:
             with contextlib.suppress(Exception):
                 session.close()
@@ -192,6 +197,19 @@ def _explained(guest: Guest, answers: Iterable[Answer]) -> Guest:
         if isinstance(fact, Unseen) and fact is not NOT_ASKED:
             changes[field.name] = replace(fact, reason=f"{fact.reason} ({'; '.join(notes)})")
     return replace(guest, **changes)
+
+
+def _hidden(value: Any) -> Any:
+    """What a guest said, without secrets: it was given some, and may say them again."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, tuple):
+        return tuple(map(_hidden, value))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    told = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in _OURS}
+    changes = {name: clean for name, old in told.items() if (clean := _hidden(old)) != old}
+    return replace(value, **changes) if changes else value
 
 
 def open_session(connection: Connection, options: GuestOptions, secrets: Secrets) -> Session:

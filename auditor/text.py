@@ -28,6 +28,11 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def place(address: str, port: int) -> str:
+    """Address and port as people write them: an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def one_line(text: str | bytes, length: int = 200) -> str:
     """The text on one line, fit to stand in a reason: no control or direction characters, clipped."""
     raw = text[: 4 * length]

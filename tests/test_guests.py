@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import paramiko
 import pytest
 from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
+from auditor.credentials import Secret
 from auditor.errors import HostError, RuleSetError
 from auditor.facts import Guest, Unseen, identity_mismatch
 from auditor.guests import Guests
@@ -65,6 +67,26 @@ def test_a_reason_is_passed_on_and_the_host_closed() -> None:
     host = FakeHost([HostError("connection refused by 192.0.2.1:22")])
     assert ask(host) == Unseen("connection refused by 192.0.2.1:22")
     assert host.closed
+
+
+def test_a_guest_that_says_a_secret_again_is_not_quoted() -> None:
+    canary = "canary-'of\\a guest"
+    Secret(canary)
+    attempt = {"target": "a:443", "stage": "tls", "ms": 1, "detail": f"{canary}!"}
+    told = {
+        "schema": 1,
+        "platform": "linux",
+        "hostname": canary,
+        "vm_id": f"is {canary}",
+        "endpoints": [attempt],
+    }
+    said = f"AUDITOR-PROBE-BEGIN {json.dumps(told)} AUDITOR-PROBE-END"
+    guest = ask(FakeHost([CommandResult(0, said.encode())]))
+    assert isinstance(guest, Guest)
+    assert (guest.platform, guest.hostname, guest.vm_id) == ("linux", "***", "is ***")
+    assert isinstance(guest.endpoints, tuple)
+    assert [(one.target, one.stage, one.detail) for one in guest.endpoints] == [("a:443", "tls", "***!")]
+    assert ask(FakeHost([HostError(f"it asks {canary}?")])) == Unseen("it asks ***?")
 
 
 def test_a_fake_without_answers_says_so() -> None:

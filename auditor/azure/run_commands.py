@@ -19,6 +19,7 @@ from auditor.hosts import Shell
 from auditor.model import RUN_COMMAND, Machine
 from auditor.probe import Probe
 from auditor.probe.bundle import bundle, unbundle
+from auditor.text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ def _message(found: Mapping[str, Any]) -> str:
     """Standard output of the script, out of the text in which Azure wraps it."""
     if str(found.get("status", "Succeeded")).lower() != "succeeded":
         error = wire.mapping(found.get("error"), "the error")
-        raise HostError(f"it {found.get('status')}: {wire.text(error.get('message')) or 'no reason given'}")
+        said = one_line(wire.text(error.get("message")) or "no reason given")
+        raise HostError(f"it {one_line(str(found.get('status')))}: {said}")
     output = wire.mapping(wire.mapping(found.get("properties"), "properties").get("output"), "the output")
     entries = wire.sequence(output.get("value"), "the output's values")
     texts = [wire.text(wire.mapping(entry, "a value").get("message")) or "" for entry in entries]

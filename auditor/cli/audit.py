@@ -21,7 +21,7 @@ from auditor.model import AuditRun, Machine
 from auditor.output import write_reports
 from auditor.plugin import Renderer, load_checks, load_renderers
 from auditor.settings import settings
-from auditor.text import visible
+from auditor.text import place, visible
 
 
 @with_settings
@@ -78,9 +78,9 @@ def _way(machine: Machine) -> str:
         return "out of reach"
     if connection is None:
         return "-"
-    place = connection.address if connection.port is None else f"{connection.address}:{connection.port}"
+    where = connection.address if connection.port is None else place(connection.address, connection.port)
     user = f"{connection.user}@" if connection.user else ""
-    return f"{connection.transport} {user}{place}" if place else connection.transport
+    return f"{connection.transport} {user}{where}" if where else connection.transport
 
 
 def _print_inventory(found: Inventory) -> None:

@@ -92,7 +92,8 @@ def windows(  # noqa: PLR0917 - typer reads options from parameters
         deadline=timeout * (len(pieces()) + 1),
     )
     secrets = Secrets({"prompt": credentials.ask})
-    secrets.resolve_all([password] if password else [])
+    for failure in secrets.resolve_all([password] if password else []).values():
+        raise failure
     takes = _takes(open_session(connection, options, secrets), timeout)
     print_table(HEADINGS, _rows(takes))
     if output is not None:
@@ -105,6 +106,9 @@ def _connection(host: str, given: Mapping[str, object]) -> Connection:
     if not is_address(host):
         entry.fail(f"{host!r} is no host name or address")
     fields = connection_fields(entry)
+    by_password = fields["transport"] == WINRM and fields.get("auth", "ntlm") in ("ntlm", "basic")
+    if by_password and not {"user", "password"} <= set(fields):
+        entry.fail("this sign-in takes a user and a password: give --user and --password-ref")
     if problem := conflict(fields, fields["transport"]):
         entry.fail(problem)
     return Connection(address=host, **fields)

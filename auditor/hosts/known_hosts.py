@@ -13,6 +13,7 @@ from pathlib import Path
 
 from auditor.errors import HostError
 from auditor.hosts.options import ACCEPT_NEW
+from auditor.text import place
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +104,9 @@ def verify(known_hosts: KnownHosts, address: str, port: int, key: HostKey, polic
 
     A host that is known by another key, of whatever type, is a changed host under every policy.
     """
-    place = f"{address}:{port}"
+    where = place(address, port)
     if known_hosts.revoked(key):
-        raise HostError(f"the host key of {place} is revoked ({key.fingerprint}) - not connected")
+        raise HostError(f"the host key of {where} is revoked ({key.fingerprint}) - not connected")
     known = known_hosts.keys(address, port)
     if key in known:
         return
@@ -113,17 +114,17 @@ def verify(known_hosts: KnownHosts, address: str, port: int, key: HostKey, polic
         expected = next((old for old in known if old.type == key.type), known[0])
         raise HostError(
             f"host key changed: expected {expected.fingerprint} ({expected.type}) "
-            f"got {key.fingerprint} ({key.type}) from {place} - not connected"
+            f"got {key.fingerprint} ({key.type}) from {where} - not connected"
         )
     if policy != ACCEPT_NEW:
         raise HostError(
-            f"host key of {place} is not in known_hosts ({key.fingerprint}); compare the fingerprint and "
+            f"host key of {where} is not in known_hosts ({key.fingerprint}); compare the fingerprint and "
             f"add it, or choose the host key policy {ACCEPT_NEW!r}"
         )
     try:
         known_hosts.add(address, port, key)
     except OSError as error:
-        raise HostError(f"the host key of {place} cannot be written down: {error}") from error
+        raise HostError(f"the host key of {where} cannot be written down: {error}") from error
 
 
 def host_name(address: str, port: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from auditor.errors import HostError, Unreachable
-from auditor.text import one_line
+from auditor.text import one_line, place
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 BANNER = re.compile(rb"(?:^|\n)SSH-")
@@ -95,7 +95,7 @@ def dial(address: str, port: int, timeout: float, adopt: Callable[["Wire"], None
     `adopt` is told of every socket before it connects, so that another thread can cut it. Raises
     `Unreachable` that names the place and what went wrong with the last address.
     """
-    place = f"{address}:{port}"
+    where = place(address, port)
     end = time.monotonic() + timeout
     targets = _resolve(address, port, timeout)
     failure = Unreachable(f"the name {address!r} has no address")
@@ -103,7 +103,7 @@ def dial(address: str, port: int, timeout: float, adopt: Callable[["Wire"], None
         wire = Wire(family, kind, protocol)
         adopt(wire)
         try:
-            _connect(wire, target, place, max(end - time.monotonic(), 0.1) / (len(targets) - count))
+            _connect(wire, target, where, max(end - time.monotonic(), 0.1) / (len(targets) - count))
         except Unreachable as error:
             failure = error
             wire.close()

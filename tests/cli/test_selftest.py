@@ -131,6 +131,7 @@ def test_a_script_that_is_blocked_is_unreadable(monkeypatch: pytest.MonkeyPatch)
         (["--auth", "digest"], "auth 'digest' is not supported"),
         (["--auth", "basic", "--plain-http"], "over plain HTTP"),
         (["--password-ref", "hunter2"], "a secret is given by reference"),
+        (["--password-ref", "env:NOWHERE_SET"], "the environment variable NOWHERE_SET is not set"),
         (["--port", "70000"], "port '70000' is not a number"),
         (["--output", "nowhere/at/all.json"], "the folder does not exist"),
         (["--transport", "run-command"], "is not for run-command"),

@@ -6,6 +6,7 @@ own. Real accounts with PAM and sudo are in test_ssh_accounts.py. Keys are tried
 
 import contextlib
 import getpass
+import os
 import socket
 import subprocess
 import threading
@@ -236,6 +237,21 @@ def test_what_does_not_open_a_key(sshd: Sshd, closed_key: Path, form: str) -> No
         with opened(connection, sshd.options(), secrets) as host, pytest.raises(HostError) as caught:
             host.run(Script("true"), 10)
         assert f"(publickey): key file {closed_key} {said}" in str(caught.value)
+
+
+@pytest.mark.sshd
+@pytest.mark.parametrize("form", ["open", "pipe"])
+def test_a_key_file_that_will_not_do(sshd: Sshd, tmp_path: Path, form: str) -> None:
+    path = tmp_path / "key"
+    if form == "open":
+        make_key(path).chmod(0o640)
+    else:
+        os.mkfifo(path, 0o600)
+    said = {"open": "is open to others; chmod 600 it", "pipe": "is no plain file"}[form]
+    way = replace(sshd.connection, key=str(path))
+    with opened(way, sshd.options()) as host, pytest.raises(HostError) as caught:
+        host.run(Script("true"), 10)
+    assert f"(publickey): key file {path} {said}" in str(caught.value)
 
 
 @pytest.fixture

@@ -87,13 +87,14 @@ JUMPS = "Host web\n ProxyJump inner\nHost inner\n ProxyJump outer:33\n User in\n
         (JUMPS, (), ["out@outer:33", "in@inner:2022", "option@web:2022"]),
         (JUMPS, ("a@one", "two:5"), ["a@one:2022", "option@two:5", "option@web:2022"]),
         (JUMPS, ("inner",), ["out@outer:33", "in@inner:2022", "option@web:2022"]),
+        ("", ("me@[::1]:2", "[2001:db8::1]"), ["me@[::1]:2", "option@[2001:db8::1]:2022", "option@web:2022"]),
         ("ProxyJump none\n", (), ["option@web:2022"]),
         ("ProxyJump none\nProxyCommand nc %h\n", (), ["option@web:2022"]),
         ("Host web\n ProxyCommand none\n ProxyJump a\n", (), ["option@web:2022"]),
         (
             "Host web\n ProxyJump ssh://u@[fe80::1]:9/,%r@b\n",
             (),
-            ["u@fe80::1:9", "option@b:2022", "option@web:2022"],
+            ["u@[fe80::1]:9", "option@b:2022", "option@web:2022"],
         ),
     ],
 )
@@ -144,6 +145,19 @@ def test_a_proxy_command_becomes_arguments(tmp_path: Path, text: str, words: tup
     config = f"HostName 10.0.0.1\nProxyCommand {text}\n"
     (hop,) = hops(tmp_path, Connection("web", 22, "me"), config)
     assert hop.proxy == tuple(word.format(home=os.path.expanduser("~")) for word in words)
+
+
+def test_a_proxy_command_takes_every_address(tmp_path: Path) -> None:
+    (hop,) = hops(tmp_path, Connection("::1"), "ProxyCommand nc %h %p\n")
+    assert hop.proxy == ("nc", "::1", "2022")
+
+
+@pytest.mark.parametrize("text", ["IdentityFile /keys/%r\n", "UserKnownHostsFile /known/%r\n"])
+@pytest.mark.parametrize("user", ["../../etc/x", "..", "/etc/x"])
+def test_a_name_leads_out_of_no_folder(tmp_path: Path, text: str, user: str) -> None:
+    with pytest.raises(HostError, match="cannot stand in the path"):
+        hops(tmp_path, Connection("web", user=user), text)
+    hops(tmp_path, Connection("web", user="CORP.x\\me"), text)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,7 +4,9 @@ import base64
 import binascii
 import contextlib
 import os
+import stat
 import struct
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -78,6 +80,8 @@ class Credentials:
             return self._keys[path, passphrase]
 
     def _read(self, path: Path, reference: str | None) -> paramiko.PKey | str:
+        if problem := _unsafe(path):
+            return f"key file {path} {problem}"
         found = _read_key(path, None)
         if found is not None:
             return found
@@ -92,6 +96,22 @@ class Credentials:
 
 def _default_keys() -> Iterator[Path]:
     return (path for path in user_files(*DEFAULT_KEYS) if path.is_file())
+
+
+def _unsafe(path: Path) -> str | None:
+    """Why a key file is not opened, as OpenSSH's client has it; what cannot be looked at is the reader's."""
+    try:
+        status = path.expanduser().stat()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return "is no plain file"
+    mine = sys.platform != "win32" and status.st_uid == os.geteuid()
+    if mine and path.suffix != ".pub" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "is open to others; chmod 600 it"
+    return None
 
 
 def _read_key(path: Path, passphrase: Secret | None) -> paramiko.PKey | str | None:
@@ -124,7 +144,7 @@ def _public_half(path: Path) -> bytes | None:
     with contextlib.suppress(OSError, IndexError, binascii.Error):
         return base64.b64decode(beside.read_bytes().split()[1], validate=True)
     with contextlib.suppress(OSError, struct.error, binascii.Error):
-        return _open_part(path.read_bytes())
+        return _open_part(path.read_bytes()) if path.is_file() else None
     return None
 
 

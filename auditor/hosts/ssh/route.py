@@ -11,9 +11,10 @@ from auditor.errors import HostError
 from auditor.hosts.options import GLOBAL_KNOWN_HOSTS, GuestOptions
 from auditor.hosts.ssh.config import Settings, SshConfig, local_user
 from auditor.model import Connection
+from auditor.text import place
 
 MOST_HOPS = 8
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]{0,252}")
+_HOST = re.compile(r"(?:[A-Za-z0-9_]|::)[A-Za-z0-9_.:%-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,127}\$?")
 _JUMP = re.compile(
     r"(?:ssh://)?(?:(?P<user>\S+)@)?"
@@ -48,7 +49,7 @@ class Hop:
     @property
     def place(self) -> str:
         """Address and port, for a reason."""
-        return f"{self.host}:{self.port}"
+        return place(self.host, self.port)
 
 
 def route(connection: Connection, options: GuestOptions, config: SshConfig) -> tuple[Hop, ...]:
@@ -140,7 +141,12 @@ def _known_hosts(hop: Hop, settings: Settings) -> tuple[Path, ...] | None:
 
 def _path(hop: Hop, text: str) -> str:
     if "%" in text:
-        text = _expanded(text, _tokens(hop), hop.connection.address)
+        tokens = _tokens(hop)
+        # names out of a hosts file may stand for a part of a path, and lead nowhere else
+        for token in ("h", "n", "r", "k"):
+            if f"%{token}" in text and ({"/", os.sep} & set(tokens[token]) or tokens[token] in (".", "..")):
+                raise HostError(f"{tokens[token]!r} cannot stand in the path {text} of ssh_config")
+        text = _expanded(text, tokens, hop.connection.address)
     return os.path.expanduser(_VARIABLE.sub(lambda match: os.environ.get(match[1], ""), text))
 
 

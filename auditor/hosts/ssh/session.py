@@ -34,8 +34,11 @@ logger = logging.getLogger(__name__)
 
 FAREWELL = 2.0
 WINDOWS = 5 * 1024 * 1024
-# cmd.exe prints in the code page of its console; where that is not said it would be the guest's old one
-UTF8 = "chcp 65001 >nul & "
+# cmd.exe prints in the code page of its console; where that is not said it would be the guest's old one.
+# The `if` is for a Linux that is taken for a Windows: a POSIX shell misses a `then`, and runs nothing at all
+# where it would have run some of the line, and left a file of the name "nul".
+UTF8 = "if 1==1 chcp 65001 >nul & "
+WINDOWS_SERVER = "OpenSSH_for_Windows"
 
 
 @dataclass(slots=True)
@@ -211,13 +214,22 @@ class SshHost:
             return execute(link.transport, line, script.data, timeout, limit)
         if script.shell is Shell.CMD:
             return execute(link.transport, UTF8 + line, script.data, timeout, limit)
+        self._refuse_windows(link)
         end = time.monotonic() + timeout
         result, refusal = self._as_root(link, script.text.encode(), timeout)
         if result is not None:
             return result
-        left = max(end - time.monotonic(), 0.1)
+        left = max(end - time.monotonic(), 0.1) if refusal else timeout
         result = execute(link.transport, line, script.text.encode(), left, limit)
         return replace(result, note=refusal) if refusal else result
+
+    def _refuse_windows(self, link: _Link) -> None:
+        server = link.transport.remote_version
+        if WINDOWS_SERVER in server:
+            raise HostError(
+                f"{link.hop.place} is a Windows (its server is {one_line(server, 60)}), and "
+                "was to be asked like Linux; set platform: windows"
+            )
 
     def _allow_output(self) -> None:
         """Two streams up to the limit, and the windows of a channel that is left and of the one in use."""

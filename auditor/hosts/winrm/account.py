@@ -17,7 +17,7 @@ from auditor.errors import HostError
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.winrm.tls import context
 from auditor.model import Connection
-from auditor.text import one_line
+from auditor.text import one_line, place
 
 BASIC, CERTIFICATE, KERBEROS, NTLM = "basic", "certificate", "kerberos", "ntlm"
 METHODS = (NTLM, KERBEROS, CERTIFICATE, BASIC)
@@ -50,7 +50,7 @@ class Account:
     @property
     def place(self) -> str:
         """The guest as reasons name it."""
-        return f"{self.address}:{self.port}"
+        return place(self.address, self.port)
 
     @property
     def host(self) -> str:
