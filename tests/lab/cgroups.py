@@ -40,6 +40,13 @@ class Cgroup:
             for controller in set(WANTED) & set(offered.read_text().split() if offered.exists() else ()):
                 (folder.parent / "cgroup.subtree_control").write_text(f"+{controller}")
 
+    def count_for_more(self) -> None:
+        """Weigh more than one process beside it, which a group of many would not."""
+        for folder in self.folders:
+            for name, weight in (("cpu.shares", "16384"), ("cpu.weight", "1600")):
+                if (folder / name).exists():
+                    (folder / name).write_text(weight)
+
     def freeze(self, *, frozen: bool) -> None:
         """Stop every process in it, or let them go on; waits until that is so."""
         for folder in self.folders:

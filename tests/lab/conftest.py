@@ -60,4 +60,4 @@ def report(lab: Lab, estate: Mapping[str, Guest], tmp_path_factory: pytest.TempP
     entries = [
         entry(lab, guest, azure_id=azure_id(name), **FAULTS[name].entry) for name, guest in estate.items()
     ]
-    return audit(lab, folder, entries, **SECRETS)
+    return audit(lab, folder, entries, "--connect-timeout", "5", **SECRETS)

@@ -34,7 +34,6 @@ class Lab:
     name: str = field(default_factory=lambda: f"{PREFIX}{os.getpid()}")
     guests: dict[str, Guest] = field(default_factory=dict)
     _number: int = FIRST - 1
-    _watches: str = ""
 
     def __post_init__(self) -> None:
         self.network = Network(self.name)
@@ -53,10 +52,14 @@ class Lab:
     def start(self) -> None:
         """Network and services; what a killed lab left behind goes first."""
         sweep()
-        self._watches = WATCHES.read_text()
-        if int(self._watches) < ENOUGH:
-            WATCHES.write_text(str(ENOUGH))
         self.folder.mkdir()
+        before = WATCHES.read_text()
+        if int(before) < ENOUGH:
+            (self.folder / WATCHES.name).write_text(before)
+            WATCHES.write_text(str(ENOUGH))
+        cgroup = Cgroup(self.name)
+        cgroup.create()
+        cgroup.count_for_more()
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
         self.network.create()
         self.services.start(*(endpoint.host for endpoint in load_rules().endpoints))
@@ -87,7 +90,6 @@ class Lab:
         for guest in self.guests.values():
             if guest.process is not None:
                 guest.process.wait(20)
-        WATCHES.write_text(self._watches)
 
     def operate(
         self, *command: str | Path, folder: Path, env: Mapping[str, str] | None = None, timeout: float = 180
@@ -142,6 +144,9 @@ def clean(name: str) -> None:
     Cgroup(name).kill()
     unmount(STATE / name)
     Network(name).remove()
+    before = STATE / name / WATCHES.name
+    if before.exists():
+        WATCHES.write_text(before.read_text())
     shutil.rmtree(STATE / name, ignore_errors=True)
 
 
