@@ -26,7 +26,8 @@ WINDOWS = (
 
 
 def packed(content: bytes) -> str:
-    return f"Enable succeeded: \n[stdout]\n{BEGIN}{base64.b64encode(gzip.compress(content, mtime=0)).decode()}{END}\n"
+    encoded = base64.b64encode(gzip.compress(content, mtime=0)).decode()
+    return f"Enable succeeded: \n[stdout]\n{BEGIN}{encoded}{END}\n"
 
 
 def run(script: str) -> str:
