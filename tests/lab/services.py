@@ -174,6 +174,8 @@ class Server(ThreadingHTTPServer):
     """A server whose guests may go away in the middle of an answer."""
 
     daemon_threads = True
+    # forty guests may come at once, while the tests' own process is busy
+    request_queue_size = 256
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: a guest that is killed, frozen or distrustful hangs up as it likes."""
