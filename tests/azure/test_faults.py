@@ -268,7 +268,7 @@ def test_no_connection_is_held_while_a_429_is_waited_out(play: Play) -> None:
 
         async def sleep(seconds: float) -> None:
             end = time.monotonic() + 5  # what is under way elsewhere may come to its end
-            while connector._acquired and time.monotonic() < end:
+            while connector._acquired and time.monotonic() < end:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             held.append(len(connector._acquired))
             waiting.now += seconds
