@@ -14,7 +14,7 @@ from tests.lab.lab import Lab, in_parallel
 
 GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/lab"
 # probes have limits of their own, and all guests share this machine's processors
-CONCURRENCY = "4"
+CONCURRENCY = "6"
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,9 @@ SIGHTED = (
 
 FAULTS: dict[str, Fault] = {
     "healthy": Fault(findings=HEALTHY),
+    # these take longest, so they come first; what the slow one shows in time is read by a test of its own
+    "slow": Fault(percent=5),
+    "frozen": Fault(frozen=True, findings=unseen("banner")),
     # ---- the agent
     "purged": Fault(
         "apt-get -qq purge -y waagent >/dev/null",
@@ -250,9 +253,6 @@ FAULTS: dict[str, Fault] = {
     "sudo-password": Fault(LOCKED, SIGHTED, entry={"user": "asks", "sudo_password": "env:LAB_PASSWORD"}),
     "sudo-wrong-password": Fault(LOCKED, BLIND, entry={"user": "asks", "sudo_password": "env:LAB_WRONG"}),
     "changed-key": Fault(findings=unseen("host key changed")),
-    "frozen": Fault(frozen=True, findings=unseen("banner")),
-    # whatever it shows in time; a test of its own reads it
-    "slow": Fault(percent=5),
     "no-sshd": Fault("systemctl stop ssh.socket 2>/dev/null; systemctl stop ssh", unseen("refused")),
     "killed-once": Fault(KILLED_ONCE, HEALTHY, sshd="ForceCommand /usr/local/bin/shell-killed-once"),
     "killed-always": Fault(sshd="ForceCommand kill -9 $PPID", findings=unseen("dropped")),

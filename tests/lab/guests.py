@@ -1,7 +1,9 @@
 """One guest: an overlay over a base, a network namespace, a cgroup, and systemd as first process."""
 
+import re
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -152,9 +154,10 @@ class Guest:
     def _find_leader(self) -> int:
         """The first process of the guest as this machine numbers it; 0 while there is none."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for child in children.read_text().split() if children.exists() else ():
-            status = Path(f"/proc/{child}/status").read_text()
-            if "\nNSpid:\t" in status and status.split("\nNSpid:\t")[1].split("\n")[0].split()[1:] == ["1"]:
-                return int(child)
+        with suppress(OSError):  # processes come and go while it starts
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+            for child in children.split():
+                status = Path(f"/proc/{child}/status").read_text()
+                if re.search(r"^NSpid:\t\d+\t1$", status, re.MULTILINE):
+                    return int(child)
         return 0
