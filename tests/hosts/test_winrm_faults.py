@@ -37,6 +37,7 @@ from tests.hosts.windows import (
     reason,
 )
 
+PATIENT = GuestOptions(deadline=60)
 SHORT = replace(QUICK, connect_timeout=1, auth_timeout=1)
 HURRIED = replace(QUICK, auth_timeout=5, deadline=1)
 UNHURRIED = replace(QUICK, auth_timeout=5, deadline=3)  # with time to close a shell on a busy machine
@@ -140,10 +141,10 @@ def test_a_connection_lost_mid_command_is_no_answer_and_the_next_is(
 ) -> None:
     with WinRmServer(Windows(), accounts={ADMIN: PASSWORD}, **settings) as server:
         server.faults.add(Fault(Kind.DROP, operation, times=1))
-        with opened(connection_to(server)) as host:
-            assert host.run(cmd("echo 1"), 5) == CommandResult(None, b"")
+        with opened(connection_to(server), PATIENT) as host:
+            assert host.run(cmd("echo 1"), 20) == CommandResult(None, b"")
             assert server.open_shells == 0
-            assert host.run(cmd("echo 2"), 5) == CommandResult(0, b"2\r\n")
+            assert host.run(cmd("echo 2"), 20) == CommandResult(0, b"2\r\n")
         assert server.open_shells == 0
 
 
