@@ -15,6 +15,8 @@ from auditor.text import one_line
 
 AT_ONCE = 8
 WAIT = 0.25
+BUSY = 12
+COURTESY = 4.0
 
 
 class ChannelLine(Intake):
@@ -67,6 +69,7 @@ class Network:
 
     def __init__(self, config: SshConfig) -> None:
         self.config = config
+        self._busy = threading.Semaphore(BUSY)
         self._lock = threading.Lock()
         self._doors: dict[str, threading.BoundedSemaphore] = defaultdict(
             lambda: threading.BoundedSemaphore(AT_ONCE)
@@ -86,3 +89,16 @@ class Network:
             yield
         finally:
             door.release()
+
+    @contextlib.contextmanager
+    def talking(self) -> Iterator[None]:
+        """Let few sessions compute at a time: more of them only take the processor from each other.
+
+        Nobody waits for more than `COURTESY` seconds, so that guests that hang keep no other guest waiting.
+        """
+        turn = self._busy.acquire(timeout=COURTESY)
+        try:
+            yield
+        finally:
+            if turn:
+                self._busy.release()

@@ -4,6 +4,7 @@ paramiko's own waits are bounded where it lets us; a timer outside it cuts the f
 host's deadline, which ends every wait behind it, and `close()` waits for paramiko's threads to end.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -85,9 +86,10 @@ class SshHost:
         """Run a script on the guest; raises `HostError` with the reason."""
         self._start_clock()
         try:
-            link = self._open()
-            self._stage = "running the script"
-            result = self._execute(link, script, min(timeout, self._left()))
+            with contextlib.ExitStack() as turn:
+                link = self._open(turn)
+                self._stage = "running the script"
+                result = self._execute(link, script, min(timeout, self._left()))
             self._left()
             return result
         except Exception as error:  # paramiko hands on whatever its parsers raised
@@ -128,7 +130,7 @@ class SshHost:
 
     # ---- the way there ----------------------------------------------------------------------------
 
-    def _open(self) -> _Link:
+    def _open(self, turn: contextlib.ExitStack) -> _Link:
         if self._links and all(link.transport.is_active() for link in self._links):
             return self._links[-1]
         self._hang_up()
@@ -136,16 +138,18 @@ class SshHost:
         for hop in route(self._connection, self._options, self._network.config):
             self._at = hop
             with self._network.knocking(hop, self._left):
-                self._links.append(self._reach(hop))
+                self._links.append(self._reach(hop, turn))
         return self._links[-1]
 
-    def _reach(self, hop: Hop) -> _Link:
+    def _reach(self, hop: Hop, turn: contextlib.ExitStack) -> _Link:
         self._stage = "connecting"
         line = self._line(hop, min(self._options.connect_timeout, self._left()))
         transport: paramiko.Transport | None = None
         try:
             self._stage = "waiting for the SSH banner"
             await_banner(line, hop.place, min(self._options.banner_timeout, self._left()))
+            if not self._links:
+                turn.enter_context(self._network.talking())
             self._stage = "exchanging keys"
             transport = paramiko.Transport(line, packetizer_class=SilentPacketizer)  # type: ignore[arg-type]
             known_hosts = self._known_hosts.of(hop.known_hosts)
