@@ -34,6 +34,8 @@ WORKERS = 64
 T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]
 """Told the stage of the run, the machines done, and the machines in all (None: not known yet)."""
+Witness = Callable[[Facts, MachineResult], None]
+"""Shown the facts behind every result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Audit:
     progress: Progress | None = None
     target: str = ""
     target_backup: Backup | Unseen = OUTSIDE_AZURE
+    witness: Witness | None = None
 
     @property
     def planes(self) -> frozenset[Plane]:
@@ -102,7 +105,7 @@ class Audit:
             raise PluginError("no check is left to run; see `auditor checks`")
         started = started_at or datetime.now(UTC)
         self._tell("Reading vaults", 0, None)
-        vault_limits = await self._read_vaults(inventory.machines)
+        vault_limits = await self.read_vaults(inventory.machines)
         results, limits = await self._results(inventory)
         return AuditRun(
             id=str(uuid.uuid4()),
@@ -124,7 +127,8 @@ class Audit:
         if self.progress is not None:
             self.progress(stage, done, total)
 
-    async def _read_vaults(self, machines: Sequence[Machine]) -> tuple[Limit, ...]:
+    async def read_vaults(self, machines: Sequence[Machine]) -> tuple[Limit, ...]:
+        """Read the vaults that these machines may be in; returns what could not be read."""
         azure = [machine for machine in machines if machine.in_azure]
         if not azure or self.control is None or not self.planes & {Plane.BACKUP, Plane.JOBS}:
             return ()
@@ -139,9 +143,12 @@ class Audit:
 
         async def worker() -> None:
             for index, machine in queue:
-                facts = await self._collect(machine, inventory.models.get(machine.id))
+                facts = await self.collect(machine, inventory.models.get(machine.id))
                 limits.extend(_limits(facts))
-                results.append((index, judge(facts, self.checks, self.rules)))
+                result = judge(facts, self.checks, self.rules)
+                results.append((index, result))
+                if self.witness is not None:
+                    self.witness(facts, result)
                 self._tell("Auditing", len(results), total)
 
         async with asyncio.TaskGroup() as group:
@@ -149,7 +156,8 @@ class Audit:
                 group.create_task(worker())
         return tuple(result for _, result in sorted(results, key=lambda pair: pair[0])), limits
 
-    async def _collect(self, machine: Machine, model: VmModel | None) -> Facts:
+    async def collect(self, machine: Machine, model: VmModel | None) -> Facts:
+        """Everything known of one machine now; the vaults are as they were when they were read."""
         view = asyncio.ensure_future(self._instance(machine))
         instance, guest = await asyncio.gather(view, self._guest(machine, view))
         return Facts(

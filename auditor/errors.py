@@ -7,6 +7,8 @@ AuditorError
 |   +-- RuleSetError           a rule-set file
 |   +-- OutputError            a report file that cannot be written
 |   +-- SecretError            a secret's reference is none, or leads nowhere
+|   +-- PlanError              a plan file is none, was changed, is too old, or is for another cloud
+|   +-- StoreError             the store cannot be read or written: nothing is begun without it
 +-- PluginError              exit 2: a check, remediation or renderer that cannot be loaded
 +-- SourceError              one scope could not be read: recorded in the coverage, the run goes on
 |   +-- AuthenticationError    exit 2 when it hits the very first call: nobody is signed in
@@ -45,6 +47,14 @@ class OutputError(UsageError):
 
 class SecretError(UsageError):
     """A secret's reference is none, or leads nowhere; the message never holds the secret."""
+
+
+class PlanError(UsageError):
+    """A plan cannot be applied: it is none, was changed, is too old, or is for another cloud."""
+
+
+class StoreError(UsageError):
+    """The store cannot be read or written; a step that it could not note is not begun."""
 
 
 class PluginError(AuditorError):

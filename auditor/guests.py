@@ -94,6 +94,30 @@ class Guests:
             return _better(answer, await self._through_azure(machine, view))
         return answer
 
+    async def send(self, machine: Machine, script: Script, limit: float) -> CommandResult:
+        """Run one script in a guest within `limit` seconds; raises `HostError` with the reason."""
+        if refusal := self._refusal(machine):
+            raise HostError(refusal.reason)
+        connection = machine.connection
+        if connection is None or connection.transport not in self._openers:
+            raise HostError("no port leads into this guest")
+        async with self._slots:
+            return await self._sent(connection, script, limit)
+
+    async def _sent(self, connection: Connection, script: Script, limit: float) -> CommandResult:
+        session = self._openers[connection.transport](connection)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, _run, session, script, limit)
+        try:
+            done, _ = await asyncio.wait({work}, timeout=limit + self._options.grace)
+        except asyncio.CancelledError:
+            session.abort("the run was cancelled")
+            await asyncio.wait({work}, timeout=self._options.grace)
+            raise
+        if done:
+            return work.result()
+        session.abort("deadline")
+        raise HostError(f"the limit of {limit:g} s passed while {session.stage}")
+
     def _refusal(self, machine: Machine) -> Unseen | None:
         """Why this guest is not asked at all, or None."""
         if machine.left_out:
@@ -177,6 +201,13 @@ class Guests:
                 "reading stopped there"
             )
         return result
+
+
+def _run(session: Session, script: Script, timeout: float) -> CommandResult:
+    try:
+        return session.run(script, timeout)
+    finally:
+        session.close()
 
 
 def _better(direct: Unseen, other: Guest | Unseen | None) -> Guest | Unseen:

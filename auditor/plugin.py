@@ -8,10 +8,12 @@ from typing import TypeVar
 from auditor.errors import PluginError
 from auditor.facts import Facts
 from auditor.model import AuditRun, Evidence, Outcome, Plane, Severity, Status
+from auditor.remedy import Answer, Case
 from auditor.rules import Rules
 
 CheckFunction = Callable[[Facts, Rules], Outcome]
 RenderFunction = Callable[[AuditRun], Iterator[bytes]]
+RepairFunction = Callable[[Case], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,34 @@ class Renderer:
     render: RenderFunction
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The prose of a remediation: shown by `auditor remediations show` and in the docs."""
+
+    what: str
+    why: str
+    how: str
+    undo: str
+    never: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remediation:
+    """A named pure function that proposes actions for one machine and touches nothing.
+
+    `repairs` are the checks whose failure it may mend. One that is `opt_in` proposes only where `--allow`
+    names it. Remediations are asked in the order of their registry, the mildest first.
+    """
+
+    id: str
+    title: str
+    repairs: tuple[str, ...]
+    explanation: Repair
+    opt_in: bool
+    propose: RepairFunction
+
+
 def check(
     id: str,
     *,
@@ -61,6 +91,13 @@ def check(
 def renderer(id: str, *, suffix: str) -> Callable[[RenderFunction], Renderer]:
     """Make a renderer of a function; `suffix` is the file's, with the dot."""
     return lambda render: Renderer(id, suffix, render)
+
+
+def remediation(
+    id: str, *, title: str, repairs: Iterable[str], explanation: Repair, opt_in: bool = False
+) -> Callable[[RepairFunction], Remediation]:
+    """Make a remediation of a function that proposes."""
+    return lambda propose: Remediation(id, title, tuple(repairs), explanation, opt_in, propose)
 
 
 def passed(summary: str, *evidence: Evidence) -> Outcome:
@@ -90,12 +127,17 @@ def unknown(reason: str, *evidence: Evidence, remediation: str | None = None) ->
     )
 
 
-P = TypeVar("P", Check, Renderer)
+P = TypeVar("P", Check, Renderer, Remediation)
 
 
 def load_checks() -> tuple[Check, ...]:
     """Every installed check, ours first; raises `PluginError` when there is none."""
     return _load("auditor.checks", Check)
+
+
+def load_remediations() -> tuple[Remediation, ...]:
+    """Every installed remediation, ours first; raises `PluginError` when there is none."""
+    return _load("auditor.remediations", Remediation)
 
 
 def load_renderers() -> tuple[Renderer, ...]:

@@ -1,1 +1,5 @@
-"""The remediations that come with the auditor."""
+"""The remediations that ship with the auditor, the mildest first."""
+
+from auditor.plugin import Remediation
+
+REMEDIATIONS: tuple[Remediation, ...] = ()

@@ -8,12 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = {"auditor.model", "auditor.facts", "auditor.errors"}
-PLUGIN_SIDE = VOCABULARY | {"auditor.plugin", "auditor.rules"}
+PLUGIN_SIDE = VOCABULARY | {"auditor.plugin", "auditor.rules", "auditor.remedy"}
 
 # room -> the rooms of ours it may import, besides itself; the longest matching prefix counts
 ALLOWED = {
     "checks": PLUGIN_SIDE | {"auditor.inventory.scope"},
-    "remediations": PLUGIN_SIDE,
+    "remediations": PLUGIN_SIDE | {"auditor.hosts.Shell", "auditor.text"},
     "reports": PLUGIN_SIDE | {"auditor", "auditor.summary", "auditor.text"},
     "auditor": set(),
     "auditor.errors": set(),
@@ -22,13 +22,17 @@ ALLOWED = {
     "auditor.rules": VOCABULARY,
     "auditor.text": set(),
     "auditor.summary": {"auditor.model"},
-    "auditor.plugin": VOCABULARY | {"auditor.rules"},
+    "auditor.plugin": VOCABULARY | {"auditor.rules", "auditor.remedy"},
+    "auditor.remedy": VOCABULARY | {"auditor.rules", "auditor.hosts"},
+    "auditor.repair": PLUGIN_SIDE
+    | {"auditor.engine", "auditor.judge", "auditor.hosts", "auditor.text", "auditor"},
+    "auditor.store": VOCABULARY | {"auditor.remedy"},
     "auditor.judge": PLUGIN_SIDE,
     "auditor.engine": PLUGIN_SIDE | {"auditor.judge"},
     "auditor.inventory": VOCABULARY | {"auditor.credentials"},
     "auditor.azure": VOCABULARY
     | {"auditor.inventory", "auditor.engine", "auditor.text", "auditor.probe", "auditor.credentials"}
-    | {"auditor.hosts", "auditor"},
+    | {"auditor.hosts", "auditor", "auditor.remedy", "auditor.repair.seams"},
     "auditor.credentials": {"auditor.errors"},
     "auditor.hosts": VOCABULARY | {"auditor.text", "auditor.credentials"},
     "auditor.probe": VOCABULARY | {"auditor.hosts", "auditor.rules", "auditor.text"},
@@ -37,7 +41,9 @@ ALLOWED = {
     "auditor.output": PLUGIN_SIDE,
     "auditor.log": {"auditor.errors", "auditor.text", "auditor.credentials"},
     "auditor.exits": {"auditor.model"},
-    "auditor.simulator": VOCABULARY | {"auditor.rules", "auditor.probe", "auditor.hosts"},
+    "auditor.simulator": VOCABULARY
+    | {"auditor.rules", "auditor.probe", "auditor.hosts", "auditor.remedy", "auditor.repair.work"}
+    | {"auditor.repair.windows"},
     "auditor.run": {"auditor"},
     "auditor.cli": {"auditor"},
     "auditor.__main__": {"auditor.cli"},

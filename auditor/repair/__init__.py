@@ -1,0 +1,1 @@
+"""Repairs: a plan, the gates before it, its application in waves, and the proof that it worked."""

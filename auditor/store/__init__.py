@@ -1,0 +1,1 @@
+"""What outlives a run: the journal of repairs, in a database."""
