@@ -121,6 +121,8 @@ class Guest:
         (etc / "resolv.conf").write_text(f"nameserver {OPERATOR}\noptions timeout:2 attempts:1\n")
         source = f"deb [trusted=yes] http://packages.lab/{self.base.suite} ./\n"
         (etc / "apt" / "sources.list").write_text(source)
+        # its interface is there a moment before the way to the packages is
+        (etc / "apt" / "apt.conf.d" / "90lab").write_text('Acquire::Retries "4";\n')
         with (etc / "ssl" / "certs" / "ca-certificates.crt").open("a") as file:
             file.write(authority)
         key = etc / "ssh" / "ssh_host_ed25519_key"
