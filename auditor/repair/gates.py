@@ -63,12 +63,14 @@ Judge = Callable[[MachinePlan, Present, Limits], Gate]
 
 def gates(planned: MachinePlan, present: Present, limits: Limits) -> tuple[Gate, ...]:
     """Every gate of a machine, judged by what was seen just now."""
-    return tuple(judge(planned, present, limits) for judge in _GATES)
+    before = [judge(planned, present, limits) for judge in _BEFORE]
+    after = [judge(planned, present, limits) for judge in _AFTER]
+    return (*before, *backup_gates(present.facts.machine, present.backups, limits), *after)
 
 
-def backup_gates(present: Present, limits: Limits) -> tuple[Gate, ...]:
+def backup_gates(machine: Machine, backups: BackupsNow | Unseen | None, limits: Limits) -> tuple[Gate, ...]:
     """The gates that have to be looked at again before every step: a job may begin at any time."""
-    return _running(None, present, limits), _due(None, present, limits)
+    return _running(machine, backups), _due(machine, backups, limits)
 
 
 def closed(found: tuple[Gate, ...]) -> str:
@@ -114,9 +116,8 @@ def _power(planned: MachinePlan, present: Present, _limits: Limits) -> Gate:
     return Gate("power", state == "running", f"the VM is {state or 'in an unknown power state'}")
 
 
-def _running(_planned: MachinePlan | None, present: Present, _limits: Limits) -> Gate:
-    backups = present.backups
-    if not present.facts.machine.in_azure:
+def _running(machine: Machine, backups: BackupsNow | Unseen | None) -> Gate:
+    if not machine.in_azure:
         return Gate("backup-running", True, f"{OUTSIDE}: no backup of it runs")
     if not isinstance(backups, BackupsNow):
         return Gate("backup-running", False, f"the jobs could not be read: {_reason(backups)}")
@@ -125,9 +126,8 @@ def _running(_planned: MachinePlan | None, present: Present, _limits: Limits) ->
     return Gate("backup-running", True, "no backup or restore runs in any vault")
 
 
-def _due(_planned: MachinePlan | None, present: Present, limits: Limits) -> Gate:
-    backups = present.backups
-    if not present.facts.machine.in_azure:
+def _due(machine: Machine, backups: BackupsNow | Unseen | None, limits: Limits) -> Gate:
+    if not machine.in_azure:
         return Gate("backup-due", True, f"{OUTSIDE}: no backup of it is due")
     if not isinstance(backups, BackupsNow):
         return Gate("backup-due", False, f"the schedule could not be read: {_reason(backups)}")
@@ -213,7 +213,8 @@ def _installs(planned: MachinePlan) -> bool:
     return any(step.work and step.risk is not Risk.LOW for step in planned.steps)
 
 
-_GATES: tuple[Judge, ...] = (_lock, _waived, _window, _power, _running, _due, _identity, _disk, _reboot)
+_BEFORE: tuple[Judge, ...] = (_lock, _waived, _window, _power)
+_AFTER: tuple[Judge, ...] = (_identity, _disk, _reboot)
 
 
 def _job(job: Job) -> str:

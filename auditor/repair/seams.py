@@ -105,5 +105,8 @@ class Journal(Protocol):
     ) -> None:
         """Note how a machine ended, and let go of it."""
 
+    def leave(self, run: str, machine: str, reason: str) -> None:
+        """Note why a machine is not settled, and let go of it; a resume goes on with it."""
+
     def finish(self, run: str) -> None:
         """Note that a run has ended."""

@@ -1,0 +1,254 @@
+"""One machine repaired: gates, stages, and the proof that its checks hold."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from auditor.facts import Unseen
+from auditor.model import Status
+from auditor.remedy import MachinePlan, MachineRecord, Result, Stage, Standing, Step, StepRecord, StepResult
+from auditor.repair.gates import Present, backup_gates, closed, gates
+from auditor.repair.look import standings
+from auditor.repair.seams import BackupProof
+
+if TYPE_CHECKING:
+    from auditor.repair.apply import Application
+
+HEARD = "vm-agent-ready"
+READY = "provisioningstate/succeeded"
+CONFIRMED_BY_AZURE = frozenset({HEARD, "extension-health", "backup-health"})
+"""Checks whose evidence comes from Azure, some minutes after the guest."""
+DONE = frozenset({"done", "nothing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a machine ended; `result` is None where that is not known yet, and a resume has to look again."""
+
+    result: Result | None
+    reason: str
+    after: Mapping[str, Standing] = field(default_factory=dict)
+    backup: str = ""
+
+
+class _Ended(Exception):
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class Mender:
+    """Repairs one machine, or goes on with it where an earlier process stopped."""
+
+    def __init__(self, work: "Application", run: str, planned: MachinePlan, record: MachineRecord) -> None:
+        self._work, self._run, self._planned = work, run, planned
+        self._machine = planned.machine
+        self._records: dict[str, StepRecord] = {step.id: step for step in record.steps}
+        self._targets = tuple(dict.fromkeys(check for stage in planned.stages for check in stage.repairs))
+        self._troubles: list[str] = []
+        self._rolled_back = False
+        self._reboot = False
+        self._touched_at: datetime | None = min((step.begun_at for step in record.steps), default=None)
+
+    async def mend(self) -> Outcome:
+        """Gates, stages, proof; never raises for what a machine does."""
+        try:
+            present = await self._enter()
+            for stage in self._planned.stages:
+                if self._wanted(stage, present):
+                    present = await self._stage(stage)
+            return await self._verdict()
+        except _Ended as end:
+            return end.outcome
+
+    # ---- before -----------------------------------------------------------------------------------
+
+    async def _enter(self) -> Present:
+        present = await self._work.look.present(self._machine)
+        found = gates(self._planned, present, self._work.limits)
+        await asyncio.to_thread(
+            self._work.journal.look,
+            self._run,
+            self._machine.id,
+            tuple(map(str, found)),
+            standings(present.findings),
+        )
+        if reason := closed(found):
+            raise _Ended(self._stopped_by(reason, present))
+        if not self._records and not present.bad(self._targets):
+            holds = "nothing is left to do: " + ", ".join(self._targets) + " no longer fail"
+            raise _Ended(Outcome(Result.SKIPPED, holds, standings(present.findings)))
+        return present
+
+    def _stopped_by(self, reason: str, present: Present) -> Outcome:
+        """A machine that was not touched is refused; one half done stays open until it can be looked at."""
+        if self._records:
+            return Outcome(None, f"half done, and now closed: {reason}")
+        return Outcome(Result.REFUSED, reason, standings(present.findings))
+
+    def _wanted(self, stage: Stage, present: Present) -> bool:
+        """Whether a stage is needed still, or was begun and has to be brought to its end."""
+        begun = [self._records.get(step.id) for step in stage.steps]
+        if any(record is not None and record.result is None for record in begun):
+            return True
+        return bool(present.bad(stage.repairs)) and not all(record and record.result for record in begun)
+
+    # ---- stages -----------------------------------------------------------------------------------
+
+    async def _stage(self, stage: Stage) -> Present:
+        done: list[Step] = []
+        trouble = ""
+        for step in stage.steps:
+            result = await self._step(step)
+            self._reboot = self._reboot or result.reboot
+            if result.state not in DONE:
+                trouble = f"{step.what}: {_words(result)}"
+                break
+            done.append(step)
+        present, left = await self._settled(stage.repairs, trouble)
+        if trouble or left:
+            self._troubles.append(f"{stage.remediation}: {trouble or 'still not well: ' + ', '.join(left)}")
+            if await self._take_back(done):
+                self._rolled_back = True
+                present = await self._work.look.present(self._machine)
+        return present
+
+    async def _step(self, step: Step) -> StepResult:
+        record = self._records.get(step.id)
+        if record is not None and record.result is not None:
+            return record.result
+        await self._backup_closed(record)
+        journal = self._work.journal
+        begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
+        self._touched_at = self._touched_at or begun
+        self._records[step.id] = StepRecord(step.id, begun)
+        result = await self._work.sender.do(self._machine, step, record.begun_at if record else None)
+        if result.state in ("unknown", "running"):
+            said = "it is not known what became of" if result.state == "unknown" else "still at work:"
+            raise _Ended(Outcome(None, f"{said} {step.what} ({_words(result)}); resume looks again"))
+        await asyncio.to_thread(journal.record, self._run, self._machine.id, step.id, result)
+        self._records[step.id] = StepRecord(step.id, begun, datetime.now(UTC), result)
+        if result.state == "refused":
+            raise _Ended(await self._refused(step, result))
+        return result
+
+    async def _backup_closed(self, record: StepRecord | None) -> None:
+        """Look for backups once more: they begin whenever they like."""
+        if record is not None or not self._machine.in_azure:
+            return
+        backups = await self._work.look.backups(self._machine)
+        if reason := closed(backup_gates(self._machine, backups, self._work.limits)):
+            if self._records:
+                raise _Ended(Outcome(None, f"half done, and now closed: {reason}"))
+            raise _Ended(Outcome(Result.REFUSED, reason))
+
+    async def _refused(self, step: Step, result: StepResult) -> Outcome:
+        """A gate in the guest: nothing was done by this step, and nothing before it if it was the first."""
+        present = await self._work.look.present(self._machine)
+        after = standings(present.findings)
+        reason = f"{step.what}: {_words(result)}"
+        earlier = [one for one in self._records.values() if one.result and one.result.state == "done"]
+        if earlier:
+            return Outcome(Result.FAILED, f"refused by the guest after earlier steps: {reason}", after)
+        return Outcome(Result.REFUSED, reason, after)
+
+    async def _take_back(self, done: list[Step]) -> bool:
+        """Undo the steps that can be undone, the last first; whether there was one and all went well."""
+        undone = []
+        for step in reversed(done):
+            if step.undo is None:
+                continue
+            key = f"{step.id}-undo"
+            begun = await asyncio.to_thread(self._work.journal.intend, self._run, self._machine.id, key)
+            result = await self._work.sender.work(self._machine, key, step.undo, step.undo_commands)
+            self._records[key] = StepRecord(key, begun)
+            if result.state in ("unknown", "running"):
+                raise _Ended(Outcome(None, f"it is not known whether this was taken back: {step.what}"))
+            await asyncio.to_thread(self._work.journal.record, self._run, self._machine.id, key, result)
+            undone.append(result.state in DONE)
+        return bool(undone) and all(undone)
+
+    # ---- after ------------------------------------------------------------------------------------
+
+    async def _settled(self, checks: tuple[str, ...], trouble: str) -> tuple[Present, tuple[str, ...]]:
+        """The machine once these checks hold, or once the time for that is over."""
+        start = time.monotonic()
+        while True:
+            present = await self._work.look.present(self._machine)
+            left = self._left(checks, present)
+            if not left or trouble or time.monotonic() - start > self._time_for(left):
+                return present, left
+            await asyncio.sleep(self._work.patience.pause)
+
+    def _left(self, checks: tuple[str, ...], present: Present) -> tuple[str, ...]:
+        """The checks that do not hold; what cannot be seen does not hold."""
+        found = {check: present.findings.get(check) for check in checks}
+        fine = (Status.PASS, Status.SKIP)
+        left = [check for check, finding in found.items() if finding is None or finding.status not in fine]
+        if HEARD in checks and HEARD not in left and not self._heard(present):
+            left.append(HEARD)
+        return tuple(left)
+
+    def _time_for(self, left: tuple[str, ...]) -> float:
+        patience = self._work.patience
+        azure = self._machine.in_azure and set(left) <= CONFIRMED_BY_AZURE
+        return patience.confirm if azure else patience.settle
+
+    def _heard(self, present: Present) -> bool:
+        """Whether Azure heard a ready agent after the machine was touched; true outside Azure."""
+        if not self._machine.in_azure or self._touched_at is None:
+            return True
+        view = present.facts.instance
+        if isinstance(view, Unseen) or view.agent is None:
+            return False
+        return any(
+            status.code.lower() == READY and status.at is not None and status.at > self._touched_at
+            for status in view.agent.statuses
+        )
+
+    async def _verdict(self) -> Outcome:
+        wanted = self._targets
+        if self._machine.in_azure and self._touched_at is not None:
+            wanted = tuple(dict.fromkeys((*wanted, HEARD)))
+        present, left = await self._settled(wanted, "")
+        after = standings(present.findings)
+        if left:
+            return self._not_well(left, present, after)
+        if self._reboot:
+            return Outcome(Result.NOT_CONFIRMED, "done but for a reboot of the guest", after)
+        if self._work.backup_now and self._machine.in_azure:
+            return await self._backed_up(after)
+        return Outcome(
+            Result.VERIFIED, f"collected and checked again: {', '.join(self._targets)} hold", after
+        )
+
+    def _not_well(self, left: tuple[str, ...], present: Present, after: Mapping[str, Standing]) -> Outcome:
+        said = "; ".join(self._troubles)
+        if self._rolled_back:
+            return Outcome(Result.ROLLED_BACK, said, after)
+        unseen = not present.bad(left)
+        if not self._troubles or unseen or set(left) <= CONFIRMED_BY_AZURE:
+            waiting = f"applied, and not confirmed: {', '.join(left)}"
+            return Outcome(Result.NOT_CONFIRMED, f"{waiting}; {said}" if said else waiting, after)
+        return Outcome(Result.FAILED, said, after)
+
+    async def _backed_up(self, after: Mapping[str, Standing]) -> Outcome:
+        azure = self._work.sender.azure
+        if azure is None:
+            return Outcome(Result.NOT_CONFIRMED, "no backup was begun: Azure was not asked", after)
+        proof = await azure.back_up(self._machine, self._touched_at)
+        if isinstance(proof, BackupProof) and proof.status.lower() == "completed":
+            backup = f"Completed, {proof.consistency or 'consistency not shown'}"
+            return Outcome(Result.VERIFIED, "checked again, and backed up", after, backup)
+        said = proof.reason if isinstance(proof, Unseen) else f"{proof.status} {proof.detail}".strip()
+        return Outcome(Result.NOT_CONFIRMED, f"checked again, but its backup: {said}", after, said)
+
+
+def _words(result: StepResult) -> str:
+    """The end of what a step said, in one line."""
+    lines = [line.strip() for line in result.output.splitlines() if line.strip()]
+    status = f" (exit status {result.exit_status})" if result.exit_status else ""
+    return (" / ".join(lines[-3:])[-400:] or result.state) + status

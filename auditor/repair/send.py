@@ -1,0 +1,101 @@
+"""One step sent to where it works, until it is known what became of it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from auditor.errors import HostError, SourceError
+from auditor.facts import Unseen
+from auditor.hosts import CommandResult, Script, Shell
+from auditor.model import Machine
+from auditor.remedy import Command, Step, StepResult, Work
+from auditor.repair.seams import AzureRepairs
+from auditor.repair.work import PATIENCE, answer, push
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 2.0
+MARGIN = 30.0
+"""Seconds that a guest has for everything around the wait for the work."""
+LOST = 120.0
+"""Seconds without a word of a guest after which a step's end is not known."""
+
+UNKNOWN = StepResult("unknown")
+
+
+class Messenger(Protocol):
+    """Sends scripts to guests."""
+
+    async def send(self, machine: Machine, script: Script, limit: float) -> CommandResult:
+        """Run one script in a guest within `limit` seconds; raises `HostError` with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends steps; `lost` is how long a guest may be silent, in seconds."""
+
+    guests: Messenger
+    azure: AzureRepairs | None
+    lost: float = LOST
+    pause: float = PAUSE
+
+    async def do(self, machine: Machine, step: Step, begun: datetime | None) -> StepResult:
+        """Do a step that was begun at this time already (None: not yet); "unknown" where its end is not known."""
+        if step.work is not None:
+            return await self.work(machine, step.id, step.work, step.commands)
+        return await self._request(step, begun)
+
+    async def work(
+        self, machine: Machine, step: str, work: Work, commands: tuple[Command, ...]
+    ) -> StepResult:
+        """Send the plan's own command until the guest says that the work has ended."""
+        script = next(_script(command) for command in commands if command.shell)
+        end = time.monotonic() + work.limit
+        heard = time.monotonic()
+        pushed = work.payload is None
+        while True:
+            try:
+                if not pushed:
+                    await self._push(machine, step, work)
+                    pushed = True
+                said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
+                heard = time.monotonic()
+                if said.state != "running" or heard > end:
+                    return said
+            except HostError as error:
+                logger.info("%s: step %s: %s", machine.id, step, error)
+                if time.monotonic() - heard > self.lost:
+                    return StepResult("unknown", None, str(error))
+                await asyncio.sleep(self.pause)
+
+    async def _push(self, machine: Machine, step: str, work: Work) -> None:
+        for script in _pieces(step, work):
+            done = await self.guests.send(machine, script, PATIENCE + MARGIN)
+            if done.exit_status != 0:
+                raise HostError(f"the file could not be sent (exit status {done.exit_status})")
+
+    async def _request(self, step: Step, begun: datetime | None) -> StepResult:
+        if self.azure is None or step.request is None:
+            return StepResult("failed", None, "Azure was not asked in this run")
+        try:
+            if begun is not None:
+                done = await self.azure.performed(step.request, begun)
+                if isinstance(done, Unseen):
+                    return StepResult("unknown", None, done.reason)
+                if done:
+                    return StepResult("done", None, "Azure is as the step wants it")
+            return await self.azure.perform(step.request)
+        except SourceError as error:
+            return StepResult("unknown", None, str(error))
+
+
+def _pieces(step: str, work: Work) -> Iterator[Script]:
+    return push(step, work)
+
+
+def _script(command: Command) -> Script:
+    return Script(command.text, Shell(command.shell), command.data.encode())
