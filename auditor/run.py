@@ -63,17 +63,17 @@ async def audit(
     `ask` is what asks a person for the secret of a name, before the first guest is asked.
     """
     started = datetime.now(UTC)
-    async with _azure(request.settings) as azure:
+    async with azure_for(request.settings) as azure:
         if progress is not None:
             progress("Listing machines", 0, None)
         listed = azure if request.settings.list_vms else None
         found = await _listed(request, listed)
         target, gaps = await _target(request, azure)
-        secrets = _secrets(request.settings, ask)
+        secrets = secrets_for(request.settings, ask)
         if Plane.GUEST in request.planes:
             found = await _connected(request, listed, found)
-            found = replace(found, machines=await _with_secrets(found.machines, secrets))
-        async with _guests(request, listed, secrets) as guests:
+            found = replace(found, machines=await with_secrets(found.machines, secrets))
+        async with guests_for(request.settings, request.rules, listed, secrets) as guests:
             work = Audit(
                 checks=request.checks,
                 rules=request.rules,
@@ -91,7 +91,7 @@ async def audit(
 
 async def inventory(request: Request) -> Inventory:
     """The machines that an audit would look at, and how it would reach them."""
-    async with _azure(request.settings) as azure:
+    async with azure_for(request.settings) as azure:
         listed = azure if request.settings.list_vms else None
         return await _connected(request, listed, await _listed(request, listed))
 
@@ -201,7 +201,9 @@ async def _target(request: Request, azure: Azure | None) -> tuple[Backup | Unsee
     return answer, ()
 
 
-def _secrets(settings: Settings, ask: Source) -> Secrets:
+def secrets_for(settings: Settings, ask: Source) -> Secrets:
+    """Where a run's secrets come from; `ask` asks a person."""
+
     def from_key_vault(name: str) -> str:
         from auditor.azure.keyvault import key_vault  # noqa: PLC0415 - with the SDK
 
@@ -210,7 +212,7 @@ def _secrets(settings: Settings, ask: Source) -> Secrets:
     return Secrets({"prompt": ask, "keyvault": from_key_vault})
 
 
-async def _with_secrets(machines: tuple[Machine, ...], secrets: Secrets) -> tuple[Machine, ...]:
+async def with_secrets(machines: tuple[Machine, ...], secrets: Secrets) -> tuple[Machine, ...]:
     """The machines, after every secret that they need was fetched once; prompts stay in the main thread."""
     wanted = needed.references(machines)
     remote = [reference for reference in wanted if reference.startswith("keyvault:")]
@@ -229,7 +231,8 @@ def unmatched(scope: Scope, found: Inventory) -> tuple[Lost, ...]:
 
 
 @asynccontextmanager
-async def _azure(settings: Settings) -> AsyncIterator[Azure | None]:
+async def azure_for(settings: Settings) -> AsyncIterator[Azure | None]:
+    """Azure as the settings have it; None where it is not asked."""
     if not settings.azure:
         yield None
         return
@@ -242,8 +245,8 @@ async def _azure(settings: Settings) -> AsyncIterator[Azure | None]:
         yield azure
 
 
-def _guests(request: Request, azure: Azure | None, secrets: Secrets) -> Guests:
-    settings = request.settings
+def guests_for(settings: Settings, rules: Rules, azure: Azure | None, secrets: Secrets) -> Guests:
+    """The guests as the settings have them reached."""
     options = GuestOptions(
         user=settings.user,
         key=str(settings.key) if settings.key else None,
@@ -258,7 +261,7 @@ def _guests(request: Request, azure: Azure | None, secrets: Secrets) -> Guests:
         run_command=settings.run_command,
     )
     way = azure.run_commands() if azure else None
-    return Guests(request.rules.endpoints, options, run_command=way, secrets=secrets)
+    return Guests(rules.endpoints, options, run_command=way, secrets=secrets)
 
 
 def _read_hosts(settings: Settings) -> tuple[Host, ...]:

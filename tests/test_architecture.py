@@ -45,10 +45,11 @@ ALLOWED = {
     | {"auditor.rules", "auditor.probe", "auditor.hosts", "auditor.remedy", "auditor.repair.work"}
     | {"auditor.repair.windows"},
     "auditor.run": {"auditor"},
+    "auditor.repairs": {"auditor"},
     "auditor.cli": {"auditor"},
     "auditor.__main__": {"auditor.cli"},
 }
-EVERYTHING_IN_AUDITOR = {"auditor.run", "auditor.cli"}
+EVERYTHING_IN_AUDITOR = {"auditor.run", "auditor.repairs", "auditor.cli"}
 
 # library -> the only rooms that may import it
 ONLY_IN = {
