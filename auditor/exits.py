@@ -6,7 +6,7 @@ from auditor.model import AuditRun, Verdict
 
 
 class Exit(IntEnum):
-    """The documented exit codes; of several the worst wins (20, 10, 3, 0)."""
+    """The documented exit codes; of several the worst wins (30, 20, 10, 3, 0)."""
 
     OK = 0
     INTERNAL = 1
@@ -14,6 +14,7 @@ class Exit(IntEnum):
     INCOMPLETE = 3
     AT_RISK = 10
     NOT_READY = 20
+    REPAIR_FAILED = 30
 
 
 def exit_code(run: AuditRun, fail_on: str) -> Exit:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from auditor import credentials
 from auditor.azure.estate import Azure, open_azure
 from auditor.credentials import Secrets, Source
-from auditor.engine import Audit, Inventory, Progress
+from auditor.engine import Audit, Inventory, Progress, Witness
 from auditor.errors import SettingsError
 from auditor.facts import NOT_COLLECTED, OUTSIDE_AZURE, Backup, Unseen
 from auditor.guests import Guests
@@ -56,11 +56,15 @@ class Request:
 
 
 async def audit(
-    request: Request, progress: Progress | None = None, ask: Source = credentials.ask
+    request: Request,
+    progress: Progress | None = None,
+    ask: Source = credentials.ask,
+    witness: Witness | None = None,
 ) -> AuditRun:
     """Do the audit; raises `AuthenticationError` when Azure was asked and nobody is signed in.
 
-    `ask` is what asks a person for the secret of a name, before the first guest is asked.
+    `ask` is what asks a person for the secret of a name, before the first guest is asked; `witness` is shown
+    the facts behind every result.
     """
     started = datetime.now(UTC)
     async with azure_for(request.settings) as azure:
@@ -85,6 +89,7 @@ async def audit(
                 progress=progress,
                 target=normal_location(request.settings.target_region or ""),
                 target_backup=target,
+                witness=witness,
             )
             return await work.run(replace(found, limits=found.limits + gaps), started)
 
