@@ -1,7 +1,7 @@
-"""Linux guests over SSH in this process, each in a seeded state: they know the probe and nothing else.
+"""Linux guests over SSH in this process, each in a seeded state: they know the probe and the work of steps.
 
-A guest answers the script that the tool ships with the facts of its state; any other command or
-input ends with exit status 127. No script is run.
+A guest answers the script that the tool ships with the facts of its state, and takes the work of a step as
+`guest_work` says; any other command or input ends with exit status 127. No script is run.
 """
 
 import asyncio
@@ -10,8 +10,10 @@ import os
 import shlex
 import tempfile
 import threading
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import asyncssh
@@ -19,6 +21,7 @@ import asyncssh
 from auditor.probe import linux_script
 from auditor.simulator.estate import Truth
 from auditor.simulator.guest_states import GUESTS, USER, GuestState, probe_answer
+from auditor.simulator.guest_work import UNKNOWN, Reply, Trouble, WorkingGuest, Workshop, recognise
 
 __all__ = ["GUESTS", "GuestState", "SshGuests", "probe_answer"]
 
@@ -48,11 +51,22 @@ class _Server(asyncssh.SSHServer):
 class SshGuests:
     """The guests in a thread of their own, with the files that a client needs to reach them.
 
-    `hosts_file` is an inventory, `known_hosts` holds the host keys, the private key is beside them.
+    `hosts_file` is an inventory, `known_hosts` holds the host keys, the private key is beside them. `guests`
+    are those that are served, by machine id; `troubles` are by machine id too.
     """
 
-    def __init__(self, states: tuple[GuestState, ...] = GUESTS) -> None:
+    def __init__(
+        self,
+        states: tuple[GuestState, ...] = GUESTS,
+        workshop: Workshop | None = None,
+        troubles: Mapping[str, Trouble] = MappingProxyType({}),
+    ) -> None:
         self._states = states
+        workshop = workshop or Workshop({})
+        self.guests = {
+            state.machine_id: WorkingGuest(state, workshop, troubles.get(state.machine_id))
+            for state in states
+        }
         self._folder = tempfile.TemporaryDirectory(prefix="auditor-guests-")
         self.folder = Path(self._folder.name)
         self.hosts_file = self.folder / "hosts.yaml"
@@ -60,6 +74,11 @@ class SshGuests:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="guests", daemon=True)
         self._servers: list[asyncssh.SSHAcceptor] = []
+
+    @property
+    def executions(self) -> Counter[str]:
+        """How often the work of each step began, whatever the guest."""
+        return sum((guest.executions for guest in self.guests.values()), Counter())
 
     def truth(self) -> dict[str, Truth]:
         """The truth per guest, by its machine id."""
@@ -90,7 +109,7 @@ class SshGuests:
         hosts, known = [], []
         for state in self._states:
             host_key = asyncssh.generate_private_key("ssh-ed25519")
-            acceptor = await _listen(state, host_key, authorized)
+            acceptor = await _listen(self.guests[state.machine_id], host_key, authorized)
             self._servers.append(acceptor)
             port = acceptor.get_port()
             public = host_key.export_public_key().decode().strip()
@@ -103,6 +122,8 @@ class SshGuests:
         for server in self._servers:
             server.close()
             await server.wait_closed()
+        for guest in self.guests.values():
+            await guest.stop()
 
 
 def _host(state: GuestState, port: int, key: Path) -> dict[str, Any]:
@@ -118,16 +139,28 @@ def _host(state: GuestState, port: int, key: Path) -> dict[str, Any]:
     }
 
 
-async def _listen(state: GuestState, host_key: asyncssh.SSHKey, authorized: Any) -> asyncssh.SSHAcceptor:
+async def _reply(guest: WorkingGuest, command: str | None, script: bytes) -> Reply:
+    if command != COMMAND:
+        return UNKNOWN
+    text = script.decode("utf-8", "replace")
+    endpoints = _endpoints(text)
+    if endpoints is not None:
+        return Reply(probe_answer(guest.state, endpoints))
+    asked = recognise(text)
+    return UNKNOWN if asked is None else await guest.take(asked)
+
+
+async def _listen(guest: WorkingGuest, host_key: asyncssh.SSHKey, authorized: Any) -> asyncssh.SSHAcceptor:
     async def answer(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         script = await process.stdin.read()
-        endpoints = _endpoints(script.decode("utf-8", "replace"))
-        if process.command != COMMAND or endpoints is None:
-            process.stderr.write(b"this guest knows one script only\n")
-            process.exit(127)
-        else:
-            process.stdout.write(probe_answer(state, endpoints))
-            process.exit(0)
+        guest.log.append(script)
+        reply = await _reply(guest, process.command, script)
+        if reply.drops:
+            process.get_extra_info("connection").abort()
+            return
+        process.stdout.write(reply.stdout)
+        process.stderr.write(reply.stderr)
+        process.exit(reply.exit_status)
 
     return await asyncssh.listen(
         "127.0.0.1",

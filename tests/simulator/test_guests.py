@@ -2,18 +2,25 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import asyncssh
 import pytest
 
+from auditor.errors import HostError
 from auditor.facts import Guest
 from auditor.guests import Guests
+from auditor.hosts import CommandResult, Script, Shell
 from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
 from auditor.inventory.file import read_hosts
 from auditor.model import Machine
 from auditor.probe import linux_script
+from auditor.remedy import StepResult, Work
+from auditor.repair.work import answer, command
 from auditor.rules import load_rules
-from auditor.simulator.guests import GUESTS, SshGuests
+from auditor.simulator.guest_states import GUESTS, GuestState
+from auditor.simulator.guest_work import Outcome, Trouble, Workshop, digest
+from auditor.simulator.guests import SshGuests
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +117,93 @@ def test_a_stranger_with_another_key_is_refused(guests: SshGuests) -> None:
 
     with pytest.raises(asyncssh.PermissionDenied):
         asyncio.run(knock())
+
+
+RESTART = Work(Shell.SH, "systemctl restart walinuxagent")
+STEP = "step-0001"
+
+
+def restarted(state: GuestState, _arguments: tuple[str, ...]) -> Outcome:
+    return Outcome(replace(state, changes={}), 0, "restarted")
+
+
+async def send(guests: SshGuests, scripts: list[Script]) -> list[CommandResult | HostError]:
+    """What the first guest says to one script after the other, and how a connection ended that it cut."""
+    machine = read_hosts(guests.hosts_file)[0].connected()
+    options = GuestOptions(known_hosts=(guests.known_hosts,), agent=False, ssh_config=NO_SSH_CONFIG)
+    replies: list[CommandResult | HostError] = []
+    async with Guests((), options) as pool:
+        for script in scripts:
+            try:
+                replies.append(await pool.send(machine, script, 30))
+            except HostError as error:
+                replies.append(error)
+    return replies
+
+
+STOPPED = next(state for state in GUESTS if state.name == "guest-agent-stopped")
+
+
+def test_a_step_over_ssh_changes_what_the_next_probe_sees() -> None:
+    script = command(STEP, RESTART)
+    with SshGuests((STOPPED,), Workshop({digest(RESTART): restarted})) as guests:
+        sent = [Script(PROBE), script, script, Script(PROBE)]
+        before, first, second, after = asyncio.run(send(guests, sent))
+        guest = guests.guests[STOPPED.machine_id]
+        assert guest.log == [one.text.encode() for one in sent]
+        assert guests.executions == {STEP: 1}
+    assert isinstance(first, CommandResult)
+    assert first == second
+    assert answer(first) == StepResult("done", 0, "restarted")
+    assert isinstance(before, CommandResult)
+    assert isinstance(after, CommandResult)
+    assert b'"active":"inactive"' in before.stdout
+    assert b'"active":"active"' in after.stdout
+
+
+def test_a_connection_that_drops_in_a_step_leaves_the_work_to_the_guest() -> None:
+    script = command(STEP, RESTART)
+    troubles = {STOPPED.machine_id: Trouble(drops=1)}
+    with SshGuests((STOPPED,), Workshop({digest(RESTART): restarted}), troubles) as guests:
+        cut, told = asyncio.run(send(guests, [script, script]))
+        assert guests.executions == {STEP: 1}
+    assert isinstance(cut, HostError) or cut.exit_status is None
+    assert isinstance(told, CommandResult)
+    assert answer(told).state == "done"
+
+
+def test_a_sender_that_dies_leaves_the_work_to_the_guest() -> None:
+    script = command(STEP, RESTART)
+    shop = Workshop({digest(RESTART): restarted}, work_seconds=0.3)
+    with SshGuests((STOPPED,), shop) as guests:
+        connection = read_hosts(guests.hosts_file)[0].connected().connection
+        assert connection is not None
+
+        async def begin_and_die() -> None:
+            session = await asyncssh.connect(
+                connection.address,
+                connection.port or 22,
+                username="auditor",
+                client_keys=[connection.key],
+                known_hosts=str(guests.known_hosts),
+                config=None,
+            )
+            process = await session.create_process("/bin/sh -s")
+            process.stdin.write(script.text)
+            process.stdin.write_eof()
+            while not guests.executions:  # noqa: ASYNC110 - the guests run in another thread
+                await asyncio.sleep(0.01)
+            session.abort()
+            await session.wait_closed()
+
+        asyncio.run(begin_and_die())
+        (told,) = asyncio.run(send(guests, [script]))
+        assert guests.executions == {STEP: 1}
+    assert isinstance(told, CommandResult)
+    assert answer(told) == StepResult("done", 0, "restarted")
+
+
+def test_a_step_that_no_guest_was_told_of_is_not_known(guests: SshGuests) -> None:
+    (reply,) = asyncio.run(send(guests, [command(STEP, RESTART)]))
+    assert isinstance(reply, CommandResult)
+    assert reply.exit_status == 127
