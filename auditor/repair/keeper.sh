@@ -1,52 +1,103 @@
-# Does the work of one step once, detached from whoever asked, and says what became of it.
-# A second call with the same id does nothing but tell: nothing is done twice, and nothing is forgotten.
-id=$1 patience=$2
-shift 2
-home=/var/lib/fleet-auditor
-dir=$home/$id
+# Does the work of one step once, detached from whoever asked, and says what became of it. A second call with the
+# same id does nothing but tell. "started" names the session that does the work, and whoever makes it does the
+# work; "ending" becomes "ended-STATUS" when the work is over.
+kept=200
 
-say() {
-  printf '\nAUDITOR-STEP-BEGIN %s %s\n' "$1" "$2"
-  if [ -n "$3" ]; then printf '%s' "$3" | tail -c 16000; elif [ -r "$dir/output" ]; then tail -c 16000 "$dir/output"; fi
-  printf '\nAUDITOR-STEP-END\n'
-  exit 0
+# refuse STATUS WORDS: nothing was begun, unless another who asked has begun it meanwhile
+refuse() {
+  [ ! -e "$dir/started" ] || follow
+  forget
+  say refused "$1" "$2"
 }
 
-boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null; }
+# ended: the exit status of work that is over
+ended() {
+  set -- "$dir"/ended-*
+  [ -e "$1" ] && printf '%s' "${1##*/ended-}"
+}
 
-# the work's own process, and not another one that got its number
+# alive: whether a process of the work's session is there; after a restart of the guest there is none
 alive() {
-  [ "$(cat "$dir/started/boot" 2>/dev/null)" = "$(boot)" ] || return 1
-  pid=$(cat "$dir/started/pid" 2>/dev/null) || return 1
-  tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$dir"
+  read -r claim_boot claim_session <"$dir/started" || return 1
+  [ "$claim_boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 1
+  cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^.*) //' |
+    awk -v session="$claim_session" '$4 == session && $1 !~ /[ZX]/ { found = 1 } END { exit !found }'
 }
 
-if [ ! -d "$dir/started" ]; then
-  words=$(guard "$@" 2>&1 </dev/null)
+# prune: the newest receipts stay, whatever the clock says of the others
+prune() {
+  ls -1t "$home" | sed "1,${kept}d" | while read -r old; do
+    set -- "$home/$old"/ended-*
+    [ ! -e "$1" ] || rm -rf "${home:?}/$old"
+  done
+}
+
+# begin SHA256 ARGUMENT...
+begin() {
+  if [ "$1" != - ] && ! whole "$PAYLOAD" "$1"; then refuse 10 "the file for it has not arrived whole"; fi
+  shift
+  words=$(guard "$@" 2>&1)
   status=$?
-  [ "$status" -eq 0 ] || say refused "$status" "${words:-the guard gave no reason}"
+  [ "$status" -eq 0 ] || refuse "$status" "${words:-a gate in the guest could not be evaluated (exit status $status)}"
+  words=$(write 2>&1) || refuse 10 "$dir cannot be written to: $words"
+  prune
+  launch "$@" </dev/null >/dev/null 2>&1 &
+}
+
+# write: two who ask at once write the same
+write() (
   umask 077
-  mkdir -p "$dir" 2>/dev/null || say refused 10 "$dir cannot be made: $(mkdir -p "$dir" 2>&1)"
-  work >"$dir/work.$$" 2>/dev/null && mv "$dir/work.$$" "$dir/work" || say refused 10 "$dir cannot be written to"
-  find "$home" -mindepth 1 -maxdepth 1 -mtime +90 -exec rm -rf {} + 2>/dev/null
-  # the one that makes the folder does the work
-  setsid /bin/sh -c '
-    dir=$1; shift
-    mkdir "$dir/started" 2>/dev/null || exit 0
-    cat /proc/sys/kernel/random/boot_id >"$dir/started/boot" 2>/dev/null
-    echo $$ >"$dir/started/pid"
-    PAYLOAD=$dir/payload; export PAYLOAD
-    /bin/sh "$dir/work" "$@" >"$dir/output" 2>&1 </dev/null
-    echo $? >"$dir/status.new"
-    sync; mv "$dir/status.new" "$dir/status"' keeper "$dir" "$@" </dev/null >/dev/null 2>&1 &
-  begun=1
-fi
-tick=0
-while [ ! -r "$dir/status" ]; do
-  [ "$tick" -lt "$((patience * 5))" ] || say running 0
-  # the keeper needs a moment to begin
-  if [ "$tick" -gt 25 ] && ! alive && [ ! -r "$dir/status" ]; then say interrupted 0; fi
-  tick=$((tick + 1))
-  sleep 0.2
-done
-say done "$(cat "$dir/status")"
+  mkdir -p "$dir" && work >"$dir/work.$$" && : >>"$dir/ending" && mv "$dir/work.$$" "$dir/work"
+)
+
+# launch ARGUMENT...: in a session of its own, and out of the login's scope, which some systems end with the login
+launch() {
+  set -- /bin/sh -c "$keeper" keeper "$dir" "$@"
+  if [ -d /run/systemd/system ] && command -v systemd-run; then
+    setsid systemd-run --quiet --scope --slice=system.slice -- "$@"
+  fi
+  # does nothing where that has begun the work
+  setsid "$@" || "$@"
+}
+
+keeper='
+dir=$1
+shift
+read -r row <"/proc/$$/stat"
+row=${row##*) }
+umask 077
+echo "$(cat /proc/sys/kernel/random/boot_id) $(echo "$row" | cut -d" " -f4)" >"$dir/claim.$$" &&
+  sync && ln "$dir/claim.$$" "$dir/started"
+begun=$?
+rm -f "$dir/claim.$$"
+[ "$begun" -eq 0 ] || exit 0
+exec >"$dir/output" 2>&1
+umask 022
+cd /
+/bin/sh "$dir/work" "$@"
+status=$?
+rm -f "$dir/payload" "$dir/payload".*
+sync
+# a full disk has no room for a file, and lets one be renamed
+mv "$dir/ending" "$dir/ended-$status"
+sync'
+
+# follow: the end of the work, or that there is none yet
+follow() {
+  waited=0
+  while ! status=$(ended); do
+    if [ -e "$dir/started" ] && ! alive && ! ended >/dev/null; then say interrupted 0; fi
+    [ "$waited" -lt "$((patience * 5))" ] || say running 0
+    if sleep 0.2 2>/dev/null; then waited=$((waited + 1)); else sleep 1; waited=$((waited + 5)); fi
+  done
+  say done "$status"
+}
+
+# main ID PATIENCE SHA256 ARGUMENT...
+main() {
+  receipt "$1"
+  patience=$2
+  shift 2
+  [ -e "$dir/started" ] || begin "$@"
+  follow
+}
