@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -24,8 +23,6 @@ MARGIN = 30.0
 LOST = 120.0
 """Seconds without a word of a guest after which a step's end is not known."""
 
-UNKNOWN = StepResult("unknown")
-
 
 class Messenger(Protocol):
     """Sends scripts to guests."""
@@ -44,7 +41,7 @@ class Sender:
     pause: float = PAUSE
 
     async def do(self, machine: Machine, step: Step, begun: datetime | None) -> StepResult:
-        """Do a step that was begun at this time already (None: not yet); "unknown" where its end is not known."""
+        """Do a step, begun at this time already (None: not yet); "unknown" where its end is not known."""
         if step.work is not None:
             return await self.work(machine, step.id, step.work, step.commands)
         return await self._request(step, begun)
@@ -54,8 +51,7 @@ class Sender:
     ) -> StepResult:
         """Send the plan's own command until the guest says that the work has ended."""
         script = next(_script(command) for command in commands if command.shell)
-        end = time.monotonic() + work.limit
-        heard = time.monotonic()
+        start = heard = time.monotonic()
         pushed = work.payload is None
         while True:
             try:
@@ -63,20 +59,24 @@ class Sender:
                     await self._push(machine, step, work)
                     pushed = True
                 said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
-                heard = time.monotonic()
-                if said.state != "running" or heard > end:
-                    return said
             except HostError as error:
                 logger.info("%s: step %s: %s", machine.id, step, error)
                 if time.monotonic() - heard > self.lost:
                     return StepResult("unknown", None, str(error))
                 await asyncio.sleep(self.pause)
+                continue
+            heard = time.monotonic()
+            if said.state != "running" or heard - start > work.limit:
+                return _definite(said)
 
     async def _push(self, machine: Machine, step: str, work: Work) -> None:
-        for script in _pieces(step, work):
-            done = await self.guests.send(machine, script, PATIENCE + MARGIN)
-            if done.exit_status != 0:
-                raise HostError(f"the file could not be sent (exit status {done.exit_status})")
+        """Send a file's pieces; raises `HostError` where one does not arrive, `PlanError` for another file."""
+        if work.payload is None:
+            return
+        for script in push(step, work.payload):
+            said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
+            if said.state not in ("done", "nothing"):
+                raise HostError(f"the file could not be sent: {said.output}")
 
     async def _request(self, step: Step, begun: datetime | None) -> StepResult:
         if self.azure is None or step.request is None:
@@ -93,8 +93,9 @@ class Sender:
             return StepResult("unknown", None, str(error))
 
 
-def _pieces(step: str, work: Work) -> Iterator[Script]:
-    return push(step, work)
+def _definite(said: StepResult) -> StepResult:
+    """What a guest said; work that its guest interrupted has ended, though not well."""
+    return replace(said, state="failed") if said.state == "unknown" else said
 
 
 def _script(command: Command) -> Script:
