@@ -2,8 +2,8 @@
 
 The same command starts the work and asks what became of it: it is sent until the guest says that the work has
 ended. The guest keeps the receipt under the step's id, so that no drop of the connection and no death of this
-program makes it forget, or do the work twice. The shell that reads a command gets its last line last: one that
-was cut short does nothing.
+program makes it forget, or do the work twice. A shell begins with a command's last line: one that was cut
+short does nothing.
 """
 
 import base64
@@ -27,7 +27,7 @@ PIECE = 512 * 1024
 
 _KEEPER_END, _WORK_END, _PIECE_END = "AUDITOR-KEEPER-END", "AUDITOR-WORK-END", "AUDITOR-PIECE-END"
 _ANSWER = re.compile(
-    rb"AUDITOR-STEP-BEGIN (done|refused|running|interrupted) (\d{1,3})\r?\n"
+    rb"AUDITOR-STEP-BEGIN (done|refused|running|interrupted) (-?\d{1,10})\r?\n"
     rb"((?:\|[^\n]*\n)*)AUDITOR-STEP-END"
 )
 _ID = re.compile(r"[a-z0-9-]{8,64}")
@@ -43,19 +43,27 @@ def command(step: str, work: Work) -> Script:
     return windows.command(step, work)
 
 
-def push(step: str, payload: Payload) -> Iterator[Script]:
-    """The commands that send a step's file into a Linux guest, in order; each may be sent again.
+def push(step: str, work: Work) -> Iterator[Script]:
+    """The commands that send a work's file into the guest, in order; each may be sent again.
 
-    A guest that has the file says so ("nothing"). Raises `PlanError` where the file is no longer the one that
-    was planned with.
+    `answer` reads what the guest says to each: "done", or "nothing" where it needs no more of the file.
+    Raises `PlanError` where the file cannot be read, or is not as long as it was.
     """
     _refuse_bad_id(step)
+    if work.payload is None:
+        return iter(())
+    if work.shell is Shell.SH:
+        return _pieces(step, work.payload)
+    return windows.push(step, work.payload)
+
+
+def _pieces(step: str, payload: Payload) -> Iterator[Script]:
     try:
         with Path(payload.path).open("rb") as file:
             content = file.read(payload.size + 1)
     except OSError as error:
         raise PlanError(f"cannot read {payload.path}: {error.strerror}") from error
-    if not _SHA256.fullmatch(payload.sha256) or len(content) != payload.size or not content:
+    if len(content) != payload.size or not _SHA256.fullmatch(payload.sha256):
         raise PlanError(f"{payload.path} is not the file that was planned with")
     for start in range(0, payload.size, PIECE):
         yield Script(_piece(step, payload, start, content[start : start + PIECE]))

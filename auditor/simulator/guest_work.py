@@ -195,7 +195,10 @@ def digest(work: Work) -> str:
 
 
 def recognise(script: str) -> Asked | None:
-    """The step in a script; None for anything that differs by a byte from what would be sent for it."""
+    """The step in a script; None for anything that differs by a byte from what would be sent for it.
+
+    Work that comes with a file is not known.
+    """
     found = _frame().fullmatch(script)
     if found is None:
         return None
@@ -223,5 +226,7 @@ def _frame() -> re.Pattern[str]:
 
 
 def _said(kind: str, exit_status: int, output: str) -> Reply:
-    shown = output.encode()[-OUTPUT_LIMIT:]
-    return Reply(b"\nAUDITOR-STEP-BEGIN %s %d\n%s\nAUDITOR-STEP-END\n" % (kind.encode(), exit_status, shown))
+    shown = output.encode()[-OUTPUT_LIMIT:].replace(b"\0", b"?")
+    barred = b"".join(b"|%s\n" % line for line in shown.removesuffix(b"\n").split(b"\n") if shown)
+    begin = f"\nAUDITOR-STEP-BEGIN {kind} {exit_status}\n".encode()
+    return Reply(begin + barred + b"AUDITOR-STEP-END\n")
