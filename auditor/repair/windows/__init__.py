@@ -1,0 +1,91 @@
+"""A step's work in a Windows guest: a batch that a scheduled task of SYSTEM runs, once.
+
+The scripts that are sent are fixed; what differs from step to step is JSON on their standard input. A dropped
+connection ends nothing but the question.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from auditor.errors import PlanError
+from auditor.hosts import Script, Shell
+from auditor.remedy import Payload, Work
+from auditor.repair.windows.scripts import Piece, pieces, runner
+
+__all__ = ["Piece", "command", "files", "pieces", "push"]
+
+PATIENCE = 15
+"""Seconds that one command waits for the work before it says that it still runs."""
+CHUNK = 225_000
+"""Bytes of a file that one script carries: 300 kB as base64."""
+
+# what stays itself between double quotes in a batch; "%", "^" and "!" do not
+_ARGUMENT = re.compile(r"[A-Za-z0-9 ._:/\\=?&,;+@~()#$'-]{0,1000}(?<!\\)")
+_FILE = re.compile(r"^::file ([a-z]+\.ps1)\n", re.MULTILINE)
+
+
+def command(step: str, work: Work) -> Script:
+    """The command for a step's work; raises `ValueError` for a work that cannot be one."""
+    if work.shell is not Shell.CMD or work.guard:
+        raise ValueError("work for a Windows guest is one batch, without a guard of its own")
+    contents = [{"name": name, "text": text} for name, text in files(work).items()]
+    return _script("step", {"id": step, "patience": PATIENCE, "files": contents})
+
+
+def files(work: Work) -> dict[str, str]:
+    """The files of a step's folder by name; raises `ValueError` for an argument that no batch would keep.
+
+    They are the task's batch, the work, and the PowerShell scripts in it: each begins in the work's text with
+    a line "::file NAME" and ends where the next one begins.
+    """
+    for argument in work.arguments:
+        if not _ARGUMENT.fullmatch(argument):
+            raise ValueError(f"{argument!r} cannot be given to a batch")
+    arguments = " ".join(f'"{argument}"' for argument in work.arguments)
+    batch, *rest = _FILE.split(work.text)
+    scripts = dict(zip(rest[::2], rest[1::2], strict=True))
+    texts = {"run.cmd": runner().replace("%arguments%", arguments), "work.cmd": batch, **scripts}
+    if not all(text.isascii() for text in texts.values()):
+        raise ValueError("a batch is ASCII: its code page is the guest's")
+    return {name: text.replace("\n", "\r\n") for name, text in texts.items()}
+
+
+def push(step: str, payload: Payload) -> Iterator[Script]:
+    """The scripts that bring a file into a step's folder, in order; each may be sent again.
+
+    Raises `PlanError` where the file cannot be read, or is not as long as it was.
+    """
+    try:
+        with Path(payload.path).open("rb") as file:
+            offset = 0
+            while offset < payload.size and (data := file.read(CHUNK)):
+                yield _piece(step, payload, offset, data)
+                offset += len(data)
+    except OSError as error:
+        raise PlanError(f"cannot read {payload.path}: {error.strerror}") from error
+    if offset != payload.size:
+        raise PlanError(f"{payload.path} is not as long as it was when the plan was made; make a new one")
+
+
+def _piece(step: str, payload: Payload, offset: int, data: bytes) -> Script:
+    asked = {
+        "id": step,
+        "sha256": payload.sha256.lower(),
+        "size": payload.size,
+        "offset": offset,
+        "data": base64.b64encode(data).decode("ascii"),
+    }
+    return _script("receive", asked)
+
+
+def _script(name: str, asked: dict[str, object]) -> Script:
+    return Script(_texts()[name], Shell.POWERSHELL, json.dumps(asked).encode("ascii") + b"\n")
+
+
+@cache
+def _texts() -> dict[str, str]:
+    return {piece.name: piece.text for piece in pieces()}

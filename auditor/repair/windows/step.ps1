@@ -1,0 +1,45 @@
+# Has a task of SYSTEM do the work once, which no drop of the connection ends, and says what became of it.
+# A second call with the same id does nothing but tell; run.cmd decides by a folder who does the work.
+$Name = 'FleetAuditor ' + $Asked.id
+function Get-End {
+  Get-ChildItem -LiteralPath $Place -Filter 'ended-*'
+}
+function Get-Said {
+  $Path = $Place + '\output'
+  if (-not (Test-Path -LiteralPath $Path)) { return }
+  $Stream = [IO.File]::Open($Path, 'Open', 'Read', 'ReadWrite, Delete')
+  $Stream.Position = [Math]::Max(0, $Stream.Length - 16000)
+  $Page = (Get-ItemProperty -LiteralPath 'HKLM:\SYSTEM\CurrentControlSet\Control\Nls\CodePage').OEMCP
+  (New-Object IO.StreamReader($Stream, [Text.Encoding]::GetEncoding([int]$Page))).ReadToEnd()
+}
+try {
+  $Clock = New-Object -ComObject 'Schedule.Service'
+  $Clock.Connect()
+  $Tasks = $Clock.GetFolder('\')
+  if (-not (Test-Path -LiteralPath $Begun)) {
+    New-Place
+    foreach ($File in $Asked.files) { [IO.File]::WriteAllText($Place + '\' + $File.name, $File.text) }
+    $Task = $Clock.NewTask(0)
+    $Task.Settings.ExecutionTimeLimit = 'PT0S'
+    $Task.Settings.DisallowStartIfOnBatteries = $false
+    $Run = $Task.Actions.Create(0)
+    $Run.Path = $env:ComSpec
+    $Run.Arguments = '/d /c ' + $Place + '\run.cmd'
+    [void]$Tasks.RegisterTaskDefinition($Name, $Task, 6, 'SYSTEM', $null, 5, $null).Run($null)
+  }
+} catch {
+  if (-not (Test-Path -LiteralPath $Begun)) { Write-Step 'refused' 10 $_.Exception.Message }
+}
+$Until = [DateTime]::UtcNow.AddSeconds($Asked.patience)
+$Idle = 0
+while (-not ($End = Get-End)) {
+  $Idle++
+  try { if (2, 4 -contains $Tasks.GetTask($Name).State) { $Idle = 0 } } catch { }
+  if ([DateTime]::UtcNow -gt $Until) { Write-Step 'running' 0 (Get-Said) }
+  if ($Idle -gt 25 -and (Test-Path -LiteralPath $Begun) -and -not (Get-End)) {
+    Write-Step 'interrupted' 0 (Get-Said)
+  }
+  Start-Sleep -Milliseconds 200
+}
+try { $Tasks.DeleteTask($Name, 0) } catch { }
+Write-Step 'done' ([Math]::Min(255, ([int64]$End.Name.Substring(6) -band 4294967295))) (Get-Said)
