@@ -1,8 +1,10 @@
 """The work of steps in simulated guests: what they take for it, and that they do it once."""
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
@@ -195,3 +197,13 @@ def test_output_is_cut_as_the_keeper_cuts_it() -> None:
     guest = WorkingGuest(GUEST, workshop(lambda state, _: Outcome(state, 0, "x" * 20_000)))
     (reply,) = take(guest, STEP)
     assert len(read(reply).output) == OUTPUT_LIMIT
+
+
+@pytest.mark.parametrize("words", ["one line", "two\nlines", "a | bar", "naïve"])
+def test_an_answer_is_byte_for_byte_what_the_real_receipts_say(words: str) -> None:
+    text = (files("auditor.repair") / "receipts.sh").read_text(encoding="utf-8")
+    real = subprocess.run(
+        ["sh", "-c", f'{text}\nsay "$@"', "sh", "refused", "10", words], capture_output=True, check=True
+    )
+    (simulated,) = take(WorkingGuest(GUEST, workshop(), Trouble(refuses=words)), STEP)
+    assert simulated.stdout == real.stdout
