@@ -70,10 +70,8 @@ class Sender:
                 return _definite(said)
 
     async def _push(self, machine: Machine, step: str, work: Work) -> None:
-        """Send a file's pieces; raises `HostError` where one does not arrive, `PlanError` for another file."""
-        if work.payload is None:
-            return
-        for script in push(step, work.payload):
+        """Send a file's pieces; raises `HostError` for one that does not arrive, `PlanError` for another file."""
+        for script in push(step, work):
             said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
             if said.state not in ("done", "nothing"):
                 raise HostError(f"the file could not be sent: {said.output}")
