@@ -70,7 +70,7 @@ class Sender:
                 return _definite(said)
 
     async def _push(self, machine: Machine, step: str, work: Work) -> None:
-        """Send a file's pieces; raises `HostError` for one that does not arrive, `PlanError` for another file."""
+        """Send a file; raises `HostError` where it does not arrive, `PlanError` for another file."""
         for script in push(step, work):
             said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
             if said.state not in ("done", "nothing"):
