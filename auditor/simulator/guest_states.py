@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
+from uuid import NAMESPACE_DNS, uuid5
 
 import orjson
 
@@ -20,6 +21,7 @@ class GuestState:
     """One guest: how it differs from a healthy one, and what an audit must say of it.
 
     `clock_ahead` is in seconds; `azure_id` is the id of the VM whose inside this is, empty outside Azure.
+    `repaired` is the verdict that remediations make possible, None where they leave it as it is.
     """
 
     name: str
@@ -29,11 +31,32 @@ class GuestState:
     internet: bool = True
     clock_ahead: float = 0.0
     azure_id: str = ""
+    repaired: Verdict | None = None
 
     @property
     def machine_id(self) -> str:
         """The id of the machine whose inside this is."""
         return self.azure_id.lower() or f"host/{self.name}"
+
+    def told(self, fact: str) -> Any:
+        """What the probe says of one fact here."""
+        return self.changes.get(fact, _HEALTHY.get(fact))
+
+    def changed(self, **facts: Any) -> Self:
+        """The same guest with these facts instead."""
+        changes = {**self.changes, **facts}
+        return replace(
+            self,
+            changes={
+                fact: value
+                for fact, value in changes.items()
+                if fact not in _HEALTHY or value != _HEALTHY[fact]
+            },
+        )
+
+    def mended(self, *facts: str) -> Self:
+        """The same guest with these facts as they are in a healthy one."""
+        return self.changed(**{fact: _HEALTHY[fact] for fact in facts})
 
 
 def _attempt(target: str, stage: str = "ok", detail: str = "HTTP 200") -> dict[str, Any]:
@@ -54,7 +77,6 @@ _AGENT = {
     "origin": "package",
 }
 _PYTHON = {"path": "/usr/bin/python3", "version": "3.10.12", "imports_agent": True, "problem": None}
-_VM_ID = "6f2c4b0a-9d51-4c34-8f1e-0d9f7f1c2b3a"
 _DISK = {
     "path": "/var/lib/waagent",
     "mount": "/",
@@ -72,6 +94,34 @@ _AGENT_FIREWALL = (
     f"{_OUTPUT} -p tcp -m conntrack --ctstate INVALID,NEW -j DROP",
 )
 
+_HEALTHY: dict[str, Any] = {
+    "schema": 1,
+    "platform": "linux",
+    "privileged": True,
+    "privilege_problem": None,
+    "user": USER,
+    "os": {"name": "Ubuntu", "version": "22.04"},
+    "kernel": "6.8.0-1017-azure",
+    "architecture": "x86_64",
+    "bits": 64,
+    "agent": _AGENT,
+    "python": _PYTHON,
+    "extensions_enabled": True,
+    "auto_update": True,
+    "snapshot_extension": ["1.0.9220.0"],
+    "snapshot_log": None,
+    "wire_server": [_attempt(target) for target in _WIRE],
+    "imds": _attempt("http://169.254.169.254/metadata/instance"),
+    "firewall": [*_AGENT_FIREWALL],
+    "on_azure_host": True,
+    "disk": _DISK,
+    "interfaces": [_NIC],
+    "freeze_mounts": _MOUNTS,
+    "freeze_settings": None,
+    "installable": {"manager": "apt", "name": "walinuxagent", "version": "2.2.46-0ubuntu5.1"},
+    "proxies": [],
+}
+
 GUESTS: tuple[GuestState, ...] = (
     GuestState(
         "guest-healthy",
@@ -84,24 +134,28 @@ GUESTS: tuple[GuestState, ...] = (
         Verdict.NOT_READY,
         {"vm-agent-installed": Status.PASS, "agent-service": Status.FAIL},
         {"agent": {**_AGENT, "active": "inactive"}},
+        repaired=Verdict.READY,
     ),
     GuestState(
         "guest-unit-masked",
         Verdict.NOT_READY,
         {"vm-agent-installed": Status.PASS, "agent-service": Status.FAIL},
         {"agent": {**_AGENT, "load": "masked", "active": "inactive", "enabled": "masked"}},
+        repaired=Verdict.READY,
     ),
     GuestState(
         "guest-extensions-disabled",
         Verdict.NOT_READY,
         {"agent-service": Status.PASS, "extensions-enabled": Status.FAIL},
         {"extensions_enabled": False},
+        repaired=Verdict.READY,
     ),
     GuestState(
         "guest-update-off",
         Verdict.AT_RISK,
         {"extensions-enabled": Status.PASS, "agent-auto-update": Status.WARN},
         {"auto_update": False},
+        repaired=Verdict.READY,
     ),
     GuestState(
         "guest-python-broken",
@@ -111,6 +165,7 @@ GUESTS: tuple[GuestState, ...] = (
             "python": {**_PYTHON, "version": "3.12.4", "imports_agent": False, "problem": _NO_MODULE},
             "agent": {**_AGENT, "active": "failed"},
         },
+        repaired=Verdict.READY,
     ),
     GuestState(
         "guest-disk-full",
@@ -186,6 +241,7 @@ GUESTS: tuple[GuestState, ...] = (
         Verdict.NOT_READY,
         {"vm-agent-installed": Status.FAIL, "agent-installable": Status.WARN},
         {"agent": None, "extensions_enabled": None, "auto_update": None, "snapshot_extension": []},
+        repaired=Verdict.READY,
     ),
 )
 
@@ -193,37 +249,14 @@ GUESTS: tuple[GuestState, ...] = (
 def probe_answer(state: GuestState, endpoints: Sequence[str]) -> bytes:
     """What the probe prints on a guest in this state; `endpoints` are host and port."""
     reached = ("ok", "HTTP 200") if state.internet else ("tcp", "no answer within 8 s")
-    facts: dict[str, Any] = {
-        "schema": 1,
-        "platform": "linux",
-        "privileged": True,
-        "privilege_problem": None,
-        "user": USER,
-        "os": {"name": "Ubuntu", "version": "22.04"},
-        "kernel": "6.8.0-1017-azure",
-        "architecture": "x86_64",
-        "bits": 64,
+    identity = str(uuid5(NAMESPACE_DNS, state.name))
+    facts = {
+        **_HEALTHY,
+        "vm_id": identity,
+        "firmware_id": identity,
         "hostname": state.name,
         "clock": time.time() + state.clock_ahead,
-        "agent": _AGENT,
-        "python": _PYTHON,
-        "extensions_enabled": True,
-        "auto_update": True,
-        "snapshot_extension": ["1.0.9220.0"],
-        "snapshot_log": None,
-        "wire_server": [_attempt(target) for target in _WIRE],
-        "imds": _attempt("http://169.254.169.254/metadata/instance"),
-        "vm_id": _VM_ID,
-        "firmware_id": _VM_ID,
-        "firewall": [*_AGENT_FIREWALL],
-        "on_azure_host": True,
         "endpoints": [_attempt(endpoint, *reached) for endpoint in endpoints],
-        "disk": _DISK,
-        "interfaces": [_NIC],
-        "freeze_mounts": _MOUNTS,
-        "freeze_settings": None,
-        "installable": {"manager": "apt", "name": "walinuxagent", "version": "2.2.46-0ubuntu5.1"},
-        "proxies": [],
     }
     body = orjson.dumps({**facts, **state.changes})
     return b"\nAUDITOR-PROBE-BEGIN " + body + b" AUDITOR-PROBE-END\n"
