@@ -26,13 +26,14 @@ ALLOWED = {
     "auditor.remedy": VOCABULARY | {"auditor.rules", "auditor.hosts"},
     "auditor.repair": PLUGIN_SIDE
     | {"auditor.engine", "auditor.judge", "auditor.hosts", "auditor.text", "auditor"},
-    "auditor.store": VOCABULARY | {"auditor.remedy"},
+    "auditor.store": VOCABULARY
+    | {"auditor.remedy", "auditor.repair.document", "auditor.text", "auditor.credentials"},
     "auditor.judge": PLUGIN_SIDE,
     "auditor.engine": PLUGIN_SIDE | {"auditor.judge"},
     "auditor.inventory": VOCABULARY | {"auditor.credentials"},
     "auditor.azure": VOCABULARY
     | {"auditor.inventory", "auditor.engine", "auditor.text", "auditor.probe", "auditor.credentials"}
-    | {"auditor.hosts", "auditor", "auditor.remedy", "auditor.repair.seams"},
+    | {"auditor.hosts", "auditor", "auditor.remedy", "auditor.repair.seams", "auditor.rules.zones"},
     "auditor.credentials": {"auditor.errors"},
     "auditor.hosts": VOCABULARY | {"auditor.text", "auditor.credentials"},
     "auditor.probe": VOCABULARY | {"auditor.hosts", "auditor.rules", "auditor.text"},

@@ -67,7 +67,10 @@ class Journal(Protocol):
     """
 
     def begin(self, plan: Plan, options: Mapping[str, str]) -> str:
-        """Note a new run of a plan; returns its id."""
+        """Note a new run of a plan, and take it; returns its id. A plan that was begun before is refused."""
+
+    def attach(self, run: str) -> None:
+        """Take over a run that nobody works on; raises `StoreError` where somebody does."""
 
     def load(self, run: str) -> RepairRun:
         """A run as it stands; raises `StoreError` naming the known ones for an id that is none."""
