@@ -25,7 +25,7 @@ def write_reports(run: AuditRun, renderers: Sequence[Renderer], directory: Path)
     for renderer in renderers:
         path = directory / _name(renderer)
         try:
-            _write(path, renderer.render(run))
+            write_whole(path, renderer.render(run))
         except OSError as error:
             problems.append(f"cannot write {path}: {error.strerror or error}")
         except Exception as error:  # a stranger's renderer may raise anything; the other formats are kept
@@ -60,7 +60,8 @@ def _make(directory: Path) -> None:
         raise OutputError(f"cannot create the folder {directory}: {error.strerror or error}") from error
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
+def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file in one step, so that nobody ever sees half of it; raises `OSError`."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:

@@ -8,12 +8,14 @@ from typing import TypeVar
 from auditor.errors import PluginError
 from auditor.facts import Facts
 from auditor.model import AuditRun, Evidence, Outcome, Plane, Severity, Status
-from auditor.remedy import Answer, Case
+from auditor.remedy import Answer, Case, Plan, RepairRun
 from auditor.rules import Rules
 
 CheckFunction = Callable[[Facts, Rules], Outcome]
 RenderFunction = Callable[[AuditRun], Iterator[bytes]]
 RepairFunction = Callable[[Case], Answer]
+RenderPlan = Callable[[Plan], Iterator[bytes]]
+RenderRepairs = Callable[[RepairRun], Iterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,16 @@ class Renderer:
     id: str
     suffix: str
     render: RenderFunction
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRenderer:
+    """Turns a plan, or what became of one, into the bytes of a file; either is None where it cannot."""
+
+    id: str
+    suffix: str
+    plan: RenderPlan | None = None
+    run: RenderRepairs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,7 @@ def unknown(reason: str, *evidence: Evidence, remediation: str | None = None) ->
     )
 
 
-P = TypeVar("P", Check, Renderer, Remediation)
+P = TypeVar("P", Check, Renderer, RepairRenderer, Remediation)
 
 
 def load_checks() -> tuple[Check, ...]:
@@ -141,13 +153,23 @@ def load_remediations() -> tuple[Remediation, ...]:
 
 
 def load_renderers() -> tuple[Renderer, ...]:
-    """Every installed renderer, ours first; raises `PluginError` when there is none."""
-    return _load("auditor.renderers", Renderer)
+    """Every installed renderer of audits, ours first; raises `PluginError` when there is none."""
+    return _load(_RENDERERS, Renderer, RepairRenderer)
 
 
-def _load(group: str, kind: type[P]) -> tuple[P, ...]:
+def load_repair_renderers() -> tuple[RepairRenderer, ...]:
+    """Every installed renderer of repairs, ours first; raises `PluginError` when there is none."""
+    return _load(_RENDERERS, RepairRenderer, Renderer)
+
+
+_RENDERERS = "auditor.renderers"
+
+
+def _load(group: str, kind: type[P], *others: type[object]) -> tuple[P, ...]:
+    """The plugins of one kind in a group that may hold others too."""
     found = sorted(entry_points(group=group), key=lambda point: (point.name != "builtin", point.name))
-    plugins = [plugin for point in found for plugin in _plugins_of(point, kind)]
+    everything = [plugin for point in found for plugin in _plugins_of(point, (kind, *others))]
+    plugins = [plugin for plugin in everything if isinstance(plugin, kind)]
     if not plugins:
         raise PluginError(
             f"no plugin found for {group}: the auditor is not installed; run `pip install -e .`"
@@ -156,7 +178,7 @@ def _load(group: str, kind: type[P]) -> tuple[P, ...]:
     return tuple(plugins)
 
 
-def _plugins_of(point: EntryPoint, kind: type[P]) -> Sequence[P]:
+def _plugins_of(point: EntryPoint, kinds: tuple[type[object], ...]) -> Sequence[object]:
     try:
         plugins = tuple(point.load())
     except Exception as error:
@@ -164,9 +186,10 @@ def _plugins_of(point: EntryPoint, kind: type[P]) -> Sequence[P]:
             f"plugin {point.group}:{point.name} ({point.value}) cannot be loaded: {error}"
         ) from error
     for plugin in plugins:
-        if not isinstance(plugin, kind):
+        if not isinstance(plugin, kinds):
             raise PluginError(
-                f"plugin {point.group}:{point.name} ({point.value}) holds {plugin!r}, not a {kind.__name__}"
+                f"plugin {point.group}:{point.name} ({point.value}) holds {plugin!r}, "
+                f"not a {kinds[0].__name__}"
             )
     return plugins
 

@@ -263,6 +263,23 @@ class Plan:
     reads: tuple[Command, ...] = ()
     digest: str = ""
 
+    @property
+    def touched(self) -> tuple[MachinePlan, ...]:
+        """The machines that have something to do."""
+        return tuple(machine for machine in self.machines if machine.stages)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step of every machine."""
+        return tuple(step for machine in self.machines for step in machine.steps)
+
+    def risks(self) -> dict[Risk, int]:
+        """Steps per risk, zeros included."""
+        counts = dict.fromkeys(Risk, 0)
+        for step in self.steps:
+            counts[step.risk] += 1
+        return counts
+
 
 # ---- what became of it ---------------------------------------------------------------------------
 

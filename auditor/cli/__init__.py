@@ -10,6 +10,8 @@ from auditor import __version__
 from auditor.cli import audit, demo, simulate
 from auditor.cli.checks import checks_app, rules_app
 from auditor.cli.config import config_app
+from auditor.cli.remediate import remediate_app
+from auditor.cli.remediations import remediations_app
 from auditor.cli.selftest import selftest_app
 from auditor.credentials import hide
 from auditor.errors import AuditorError
@@ -29,6 +31,8 @@ app = typer.Typer(
 app.command("audit")(audit.audit)
 app.command("inventory")(audit.inventory)
 app.add_typer(checks_app, name="checks")
+app.add_typer(remediate_app, name="remediate")
+app.add_typer(remediations_app, name="remediations")
 app.add_typer(rules_app, name="rules")
 app.add_typer(config_app, name="config")
 app.command("demo")(demo.demo)

@@ -1,11 +1,11 @@
 """Options shared by commands: the settings' table becomes a command's parameters."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Concatenate
 
 import typer
 
@@ -23,19 +23,34 @@ class Given:
     quiet: bool
 
 
-def with_settings(command: Callable[[Given], None]) -> Callable[..., None]:
-    """Give a command every option of the settings' table, plus --config and the logging options."""
+def with_settings(
+    command: Callable[Concatenate[Given, ...], None], without: Container[str] = ()
+) -> Callable[..., None]:
+    """Give a command every option of the settings' table, plus --config and the logging options.
+
+    The parameters that the command has besides `Given` are options of its own; one of them takes the place of
+    the setting of its name, and the settings named in `without` are no options of this command.
+    """
+    own = _own_parameters(command)
 
     @wraps(command)
     def wrapper(**arguments: Any) -> None:
         common = {name: arguments.pop(name) for name in _LOGGING}
+        extra = {name: arguments.pop(name) for name in own}
         log.configure(verbose=common["verbose"], quiet=common["quiet"], log_file=common["log_file"])
-        command(Given(resolve(arguments, file=common["config"]), common["quiet"]))
+        command(Given(resolve(arguments, file=common["config"]), common["quiet"]), **extra)
 
-    parameters = [_parameter(option) for option in OPTIONS] + _common_parameters()
+    table = [option for option in OPTIONS if option.name not in own and option.name not in without]
+    parameters = [*own.values(), *map(_parameter, table), *_common_parameters()]
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
+
+
+def _own_parameters(command: Callable[..., None]) -> dict[str, inspect.Parameter]:
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return {parameter.name: parameter.replace(kind=keyword) for parameter in parameters}
 
 
 def _parameter(option: Option) -> inspect.Parameter:
