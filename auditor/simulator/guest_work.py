@@ -21,6 +21,8 @@ from auditor.repair.work import PATIENCE, command
 from auditor.simulator.guest_states import GuestState
 
 OUTPUT_LIMIT = 16_000
+UNDO = "-undo"
+"""Behind the id of a step, the id of what takes it back."""
 _STEP, _ARGUMENT, _GUARD, _TEXT = "frame-step", "frame-argument", "frame-guard", "frame-text"
 _NO_SUDO = b"sudo: a password is required\n"
 
@@ -47,8 +49,17 @@ class Outcome:
     output: str = ""
 
 
-Effect = Callable[[GuestState, tuple[str, ...]], Outcome]
-"""What a work's text does to a guest, given the work's arguments."""
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What work finds: the guest's state, its own arguments, what the step that it takes back had found."""
+
+    state: GuestState
+    arguments: tuple[str, ...] = ()
+    kept: GuestState | None = None
+
+
+Effect = Callable[[Scene], Outcome]
+"""What a work's text does to a guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,7 @@ class _Receipt:
     kind: str = "running"
     exit_status: int = 0
     output: str = ""
+    found: GuestState | None = None
 
     def end(self, kind: str, exit_status: int = 0, output: str = "") -> None:
         self.kind, self.exit_status, self.output = kind, exit_status, output
@@ -180,13 +192,19 @@ class WorkingGuest:
         elif trouble.fails:
             receipt.end("done", trouble.fails, "the work was made to fail")
         else:
-            with self._lock:
-                before = self._state
-                outcome = effect(before, asked.work.arguments)
-                self._state = outcome.state
-            if outcome.state != before:
-                self._workshop.on_change(outcome.state.machine_id, outcome.state)
+            outcome = self._change(asked, effect, receipt)
             receipt.end("done", outcome.exit_status, outcome.output)
+
+    def _change(self, asked: Asked, effect: Effect, receipt: _Receipt) -> Outcome:
+        earlier = self._receipts.get(asked.step.removesuffix(UNDO))
+        with self._lock:
+            receipt.found = self._state
+            kept = earlier.found if earlier is not None and earlier is not receipt else None
+            outcome = effect(Scene(receipt.found, asked.work.arguments, kept))
+            self._state = outcome.state
+        if outcome.state != receipt.found:
+            self._workshop.on_change(outcome.state.machine_id, outcome.state)
+        return outcome
 
 
 def digest(work: Work) -> str:

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from auditor.hosts import CommandResult, Shell
 from auditor.remedy import StepResult, Work
 from auditor.repair.work import answer, command
-from auditor.simulator.guest_states import GUESTS, GuestState
+from auditor.simulator.guest_states import GUESTS
 from auditor.simulator.guest_work import (
     OUTPUT_LIMIT,
     Asked,
     Effect,
     Outcome,
     Reply,
+    Scene,
     Trouble,
     WorkingGuest,
     Workshop,
@@ -35,12 +36,12 @@ words = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_character
 texts = words.filter(lambda text: "AUDITOR-" not in text)
 
 
-def renamed(state: GuestState, arguments: tuple[str, ...]) -> Outcome:
-    return Outcome(replace(state, changes={**state.changes, "hostname": arguments[0]}), 0, "was renamed")
+def renamed(scene: Scene) -> Outcome:
+    return Outcome(scene.state.changed(hostname=scene.arguments[0]), 0, "was renamed")
 
 
-def workshop(effect: Effect = renamed, **options: float) -> Workshop:
-    return Workshop({digest(RENAME): effect}, **options)
+def workshop(effect: Effect = renamed, work_seconds: float = 0.02, patience: float = 15) -> Workshop:
+    return Workshop({digest(RENAME): effect}, work_seconds, patience)
 
 
 def asked(step: str = STEP, work: Work = RENAME) -> Asked:
@@ -194,7 +195,7 @@ def test_a_change_is_announced_and_no_change_is_not() -> None:
 
 
 def test_output_is_cut_as_the_keeper_cuts_it() -> None:
-    guest = WorkingGuest(GUEST, workshop(lambda state, _: Outcome(state, 0, "x" * 20_000)))
+    guest = WorkingGuest(GUEST, workshop(lambda scene: Outcome(scene.state, 0, "x" * 20_000)))
     (reply,) = take(guest, STEP)
     assert len(read(reply).output) == OUTPUT_LIMIT
 
@@ -207,3 +208,22 @@ def test_an_answer_is_byte_for_byte_what_the_real_receipts_say(words: str) -> No
     )
     (simulated,) = take(WorkingGuest(GUEST, workshop(), Trouble(refuses=words)), STEP)
     assert simulated.stdout == real.stdout
+
+
+def test_work_that_takes_a_step_back_finds_what_that_step_had_found() -> None:
+    undo = Work(Shell.SH, "hostname old")
+    found: list[Scene] = []
+
+    def back(scene: Scene) -> Outcome:
+        found.append(scene)
+        return Outcome(scene.kept or scene.state)
+
+    guest = WorkingGuest(GUEST, Workshop({digest(RENAME): renamed, digest(undo): back}))
+
+    async def scene() -> list[Reply]:
+        first = await guest.take(asked("step-0009-undo", undo))
+        return [first, await guest.take(asked()), await guest.take(asked(f"{STEP}-undo", undo))]
+
+    run(guest, scene)
+    assert [one.kept for one in found] == [None, GUEST]
+    assert guest.state == GUEST

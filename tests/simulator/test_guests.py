@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 
 import asyncssh
 import pytest
@@ -18,8 +17,8 @@ from auditor.probe import linux_script
 from auditor.remedy import StepResult, Work
 from auditor.repair.work import answer, command
 from auditor.rules import load_rules
-from auditor.simulator.guest_states import GUESTS, GuestState
-from auditor.simulator.guest_work import Outcome, Trouble, Workshop, digest
+from auditor.simulator.guest_states import GUESTS
+from auditor.simulator.guest_work import Outcome, Scene, Trouble, Workshop, digest
 from auditor.simulator.guests import SshGuests
 
 
@@ -123,8 +122,8 @@ RESTART = Work(Shell.SH, "systemctl restart walinuxagent")
 STEP = "step-0001"
 
 
-def restarted(state: GuestState, _arguments: tuple[str, ...]) -> Outcome:
-    return Outcome(replace(state, changes={}), 0, "restarted")
+def restarted(scene: Scene) -> Outcome:
+    return Outcome(scene.state.mended("agent"), 0, "restarted")
 
 
 async def send(guests: SshGuests, scripts: list[Script]) -> list[CommandResult | HostError]:
