@@ -96,7 +96,7 @@ def _print_step(step: Step, console: Console, *, commands: bool) -> None:
     about = Text(f"{_shown(step.what)} ")
     about.append("[").append(f"{step.risk} risk", style=RISK_STYLES[step.risk])
     about.append(f", {step.channel}, {_reversible(step)}{', may reboot' if step.reboot else ''}]")
-    console.print(Padding(about, (0, 0, 0, 5)))
+    console.print(Padding(about, (0, 0, 0, 5), expand=False))
     _line(console, f"why: {step.why}", indent=7)
     _line(console, f"then: {step.expect}", indent=7)
     if commands:
@@ -203,7 +203,7 @@ def _count(count: int, one: str, many: str) -> str:
 
 
 def _line(console: Console, text: str, style: str = "", indent: int = 0) -> None:
-    console.print(Padding(Text(_shown(text), style=style), (0, 0, 0, indent)))
+    console.print(Padding(Text(_shown(text), style=style), (0, 0, 0, indent), expand=False))
 
 
 def _shown(text: str, length: int = LONGEST) -> str:
