@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 from auditor.facts import Unseen
 from auditor.model import Status
-from auditor.remedy import MachinePlan, MachineRecord, Result, Stage, Standing, Step, StepRecord, StepResult
+from auditor.remedy import (
+    MachinePlan,
+    MachineRecord,
+    Result,
+    Stage,
+    Standing,
+    Step,
+    StepRecord,
+    StepResult,
+    Work,
+)
 from auditor.repair.gates import Present, backup_gates, closed, gates
 from auditor.repair.look import standings
 from auditor.repair.seams import BackupProof
@@ -91,10 +101,8 @@ class Mender:
 
     def _wanted(self, stage: Stage, present: Present) -> bool:
         """Whether a stage is needed still, or was begun and has to be brought to its end."""
-        begun = [self._records.get(step.id) for step in stage.steps]
-        if any(record is not None and record.result is None for record in begun):
-            return True
-        return bool(present.bad(stage.repairs)) and not all(record and record.result for record in begun)
+        begun = any(step.id in self._records for step in stage.steps)
+        return begun or bool(present.bad(stage.repairs))
 
     # ---- stages -----------------------------------------------------------------------------------
 
@@ -118,8 +126,15 @@ class Mender:
 
     async def _step(self, step: Step) -> StepResult:
         record = self._records.get(step.id)
-        if record is not None and record.result is not None:
-            return record.result
+        result = record.result if record else None
+        if result is None:
+            result = await self._sent(step, record)
+        if result.state == "refused":
+            raise _Ended(await self._refused(step, result))
+        return result
+
+    async def _sent(self, step: Step, record: StepRecord | None) -> StepResult:
+        """Send a step, or ask what became of one that was sent before."""
         await self._backup_closed(record)
         journal = self._work.journal
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
@@ -131,8 +146,6 @@ class Mender:
             raise _Ended(Outcome(None, f"{said} {step.what} ({_words(result)}); resume looks again"))
         await asyncio.to_thread(journal.record, self._run, self._machine.id, step.id, result)
         self._records[step.id] = StepRecord(step.id, begun, datetime.now(UTC), result)
-        if result.state == "refused":
-            raise _Ended(await self._refused(step, result))
         return result
 
     async def _backup_closed(self, record: StepRecord | None) -> None:
@@ -157,19 +170,21 @@ class Mender:
 
     async def _take_back(self, done: list[Step]) -> bool:
         """Undo the steps that can be undone, the last first; whether there was one and all went well."""
-        undone = []
-        for step in reversed(done):
-            if step.undo is None:
-                continue
-            key = f"{step.id}-undo"
-            begun = await asyncio.to_thread(self._work.journal.intend, self._run, self._machine.id, key)
-            result = await self._work.sender.work(self._machine, key, step.undo, step.undo_commands)
-            self._records[key] = StepRecord(key, begun)
-            if result.state in ("unknown", "running"):
-                raise _Ended(Outcome(None, f"it is not known whether this was taken back: {step.what}"))
-            await asyncio.to_thread(self._work.journal.record, self._run, self._machine.id, key, result)
-            undone.append(result.state in DONE)
+        undone = [await self._undo(step, step.undo) for step in reversed(done) if step.undo]
         return bool(undone) and all(undone)
+
+    async def _undo(self, step: Step, undo: Work) -> bool:
+        key, journal = f"{step.id}-undo", self._work.journal
+        record = self._records.get(key)
+        if record is not None and record.result is not None:
+            return record.result.state in DONE
+        begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, key)
+        result = await self._work.sender.work(self._machine, key, undo, step.undo_commands)
+        if result.state in ("unknown", "running"):
+            raise _Ended(Outcome(None, f"it is not known whether this was taken back: {step.what}"))
+        await asyncio.to_thread(journal.record, self._run, self._machine.id, key, result)
+        self._records[key] = StepRecord(key, begun, datetime.now(UTC), result)
+        return result.state in DONE
 
     # ---- after ------------------------------------------------------------------------------------
 

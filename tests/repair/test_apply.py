@@ -1,0 +1,263 @@
+"""Plans applied to guests that are folders here: real scripts, a real shell, the real journal."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.errors import StoreError
+from auditor.model import Status
+from auditor.remedy import MachineRecord, Plan, RepairRun, Result
+from auditor.repair.apply import INTERRUPTED, Application, Pace, Patience, Stop, options_of
+from auditor.repair.document import sealed
+from auditor.repair.gates import Limits
+from auditor.repair.send import Sender
+from auditor.repair.waves import Share
+from auditor.repair.window import parse_window
+from auditor.store.journal import SqliteJournal
+from tests.repair.workshop import (
+    CHECK,
+    MEND,
+    REFUSE,
+    UNDO,
+    WORSEN,
+    Doing,
+    LocalEyes,
+    LocalGuests,
+    Workshop,
+    plan_of,
+)
+
+QUICK = Patience(settle=0.0, confirm=0.0, pause=0.05)
+ALL = (Share(100, True),)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    with SqliteJournal.open(tmp_path / "store" / "auditor.db") as opened:
+        yield opened
+
+
+def shop(tmp_path: Path, count: int = 3) -> Workshop:
+    return Workshop(tmp_path / "guests", tuple(f"guest-{number:02}" for number in range(count))).build()
+
+
+def application(workshop: Workshop, plan: Plan, journal: SqliteJournal, **changes: Any) -> Application:
+    guests = changes.pop("guests", LocalGuests(workshop))
+    work = Application(
+        plan=plan,
+        look=changes.pop("look", LocalEyes(workshop)),
+        sender=Sender(guests, None, lost=0.5, pause=0.05),
+        journal=journal,
+        pace=Pace(shares=ALL, canary=0, max_failures=100),
+        patience=QUICK,
+    )
+    return replace(work, **changes)
+
+
+def apply(work: Application, run: str | None = None) -> RepairRun:
+    noted = options_of(work.pace, work.limits, work.patience, backup_now=False)
+    known = run or work.journal.begin(work.plan, noted)
+    return asyncio.run(work.run(known))
+
+
+def records(run: RepairRun) -> Mapping[str, MachineRecord]:
+    return {record.machine.removeprefix("host/"): record for record in run.machines}
+
+
+def results(run: RepairRun) -> list[Result | None]:
+    return [record.result for _, record in sorted(records(run).items())]
+
+
+def states(record: MachineRecord) -> list[str | None]:
+    return [step.result.state if step.result else None for step in record.steps]
+
+
+def test_every_guest_is_mended_once_and_checked_again(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path)
+    run = apply(application(workshop, plan_of(workshop), journal))
+    assert results(run) == [Result.VERIFIED] * 3
+    for name, record in records(run).items():
+        assert not workshop.is_broken(name)
+        assert list(workshop.runs(name).values()) == [1]
+        assert (record.before[CHECK].status, record.after[CHECK].status) == (Status.FAIL, Status.PASS)
+        assert any(gate.startswith("identity: open") for gate in record.gates)
+    assert run.finished_at is not None
+
+
+def test_what_reaches_the_guests_is_what_the_plan_shows(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path)
+    plan = plan_of(workshop, [[Doing(WORSEN)], [Doing()]])
+    guests = LocalGuests(workshop)
+    apply(application(workshop, plan, journal, guests=guests))
+    shown = [
+        (machine.machine.name, command.text)
+        for machine in plan.machines
+        for step in machine.steps
+        for command in step.commands
+    ]
+    assert sorted((name, script.text) for name, script in guests.sent) == sorted(shown)
+
+
+@pytest.mark.parametrize(
+    ("stages", "result", "words"),
+    [
+        ([[Doing(WORSEN)]], Result.FAILED, "exit status 5"),
+        ([[Doing(WORSEN)], [Doing()]], Result.VERIFIED, "hold"),
+        # done, and of no use
+        ([[Doing("true")]], Result.FAILED, "still not well: agent-service"),
+        ([[Doing("true", undo=UNDO)]], Result.ROLLED_BACK, "still not well"),
+        ([[Doing("true", undo=UNDO), Doing(WORSEN)]], Result.ROLLED_BACK, "exit status 5"),
+        ([[Doing("true", undo=UNDO)], [Doing()]], Result.VERIFIED, "hold"),
+        ([[Doing(MEND, guard=REFUSE)]], Result.REFUSED, "a gate of the guest is closed"),
+        ([[Doing(REFUSE)]], Result.REFUSED, "a gate of the guest is closed"),
+        ([[Doing("true"), Doing(REFUSE)]], Result.FAILED, "refused by the guest after earlier steps"),
+        # the work says that a reboot is left to do
+        ([[Doing(MEND + "; exit 12")]], Result.NOT_CONFIRMED, "reboot"),
+        ([[Doing(MEND + "; exit 11")]], Result.VERIFIED, "hold"),
+    ],
+)
+def test_how_a_machine_ends(
+    tmp_path: Path, journal: SqliteJournal, stages: Sequence[Sequence[Doing]], result: Result, words: str
+) -> None:
+    workshop = shop(tmp_path, 1)
+    record = records(apply(application(workshop, plan_of(workshop, stages), journal)))["guest-00"]
+    assert record.result is result, record
+    assert words in record.reason
+
+
+def test_what_was_taken_back_is_in_the_journal_and_in_the_guest(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop = shop(tmp_path, 1)
+    record = records(apply(application(workshop, plan_of(workshop, [[Doing("true", undo=UNDO)]]), journal)))
+    assert [step.id.endswith("-undo") for step in record["guest-00"].steps] == [False, True]
+    assert (workshop.guest("guest-00") / "undone").read_text() == "undone\n"
+
+
+def test_a_later_stage_is_not_sent_once_its_checks_hold(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 1)
+    run = apply(application(workshop, plan_of(workshop, [[Doing()], [Doing(WORSEN)]]), journal))
+    assert results(run) == [Result.VERIFIED]
+    assert len(workshop.runs("guest-00")) == 1
+
+
+def test_a_machine_that_is_well_by_then_is_left_alone(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 1)
+    (workshop.guest("guest-00") / "broken").unlink()
+    run = apply(application(workshop, plan_of(workshop), journal))
+    assert results(run) == [Result.SKIPPED]
+    assert workshop.runs("guest-00") == {}
+
+
+def test_a_stranger_and_an_unseen_guest_are_not_touched(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 3)
+    eyes = LocalEyes(workshop, strangers={"guest-00"}, unseen={"guest-01"})
+    guests = LocalGuests(workshop)
+    run = apply(application(workshop, plan_of(workshop), journal, look=eyes, guests=guests))
+    assert results(run) == [Result.REFUSED, Result.REFUSED, Result.VERIFIED]
+    assert {name for name, _ in guests.sent} == {"guest-02"}
+    assert "now it is stranger" in records(run)["guest-00"].reason
+
+
+def test_a_guest_that_is_lost_stays_open_and_is_resumed(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 2)
+    plan = plan_of(workshop)
+    lost = application(workshop, plan, journal, guests=LocalGuests(workshop, dead={"guest-00"}))
+    first = apply(lost)
+    assert results(first) == [None, Result.VERIFIED]
+    assert first.finished_at is None
+    assert "resume looks again" in records(first)["guest-00"].reason
+    again = apply(application(workshop, plan, journal), first.id)
+    assert results(again) == [Result.VERIFIED, Result.VERIFIED]
+    assert [sum(workshop.runs(name).values()) for name in workshop.names] == [1, 1]
+    assert again.finished_at is not None
+
+
+def test_the_canary_that_fails_stops_the_run(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 5)
+    pace = Pace(shares=ALL, canary=1, max_failures=100)
+    run = apply(application(workshop, plan_of(workshop, [[Doing(WORSEN)]]), journal, pace=pace))
+    assert results(run) == [Result.FAILED] + [Result.SKIPPED] * 4
+    assert "not begun: the canary guest-00 ended as failed" in records(run)["guest-01"].reason
+    assert run.finished_at is not None
+
+
+def test_a_canary_that_is_refused_proves_nothing(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 4)
+    eyes = LocalEyes(workshop, strangers={"guest-00", "guest-01"})
+    pace = Pace(shares=ALL, canary=1, max_failures=100)
+    run = apply(application(workshop, plan_of(workshop), journal, look=eyes, pace=pace))
+    assert results(run) == [Result.REFUSED, Result.REFUSED, Result.VERIFIED, Result.VERIFIED]
+
+
+def test_too_many_failures_stop_the_run(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 10)
+    pace = Pace(shares=(Share(2, False), Share(4, False)), canary=0, max_failures=1, at_once=1)
+    run = apply(application(workshop, plan_of(workshop, [[Doing(WORSEN)]]), journal, pace=pace))
+    assert results(run) == [Result.FAILED] * 2 + [Result.SKIPPED] * 8
+    assert "2 machines failed, 1 are allowed" in records(run)["guest-09"].reason
+
+
+def test_no_more_machines_than_allowed_are_touched(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 4)
+    pace = Pace(shares=ALL, canary=0, max_machines=2)
+    run = apply(application(workshop, plan_of(workshop), journal, pace=pace))
+    assert sorted(results(run)) == [Result.SKIPPED] * 2 + [Result.VERIFIED] * 2
+    assert run.finished_at is not None
+
+
+def test_the_stop_switch_finishes_what_is_in_flight_and_resume_does_the_rest(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop = shop(tmp_path, 4)
+    plan, stop = plan_of(workshop), Stop()
+
+    def told(_stage: str, done: int, _total: int | None) -> None:
+        if done == 1:
+            stop.ask(INTERRUPTED)
+
+    pace = Pace(shares=ALL, canary=0, at_once=1)
+    run = apply(application(workshop, plan, journal, pace=pace, stop=stop, told=told))
+    assert list(run.results().values()) == [1, 0, 0, 0, 0, 0]
+    assert run.finished_at is None
+    again = apply(application(workshop, plan, journal, pace=pace), run.id)
+    assert results(again) == [Result.VERIFIED] * 4
+    assert [sum(workshop.runs(name).values()) for name in workshop.names] == [1, 1, 1, 1]
+
+
+def test_groups_bound_how_many_work_at_a_time(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 4)
+    order = '"$1/../order"'
+    plan = plan_of(workshop, [[Doing(f"echo begin >>{order}; sleep 0.2; echo end >>{order}; {MEND}")]])
+    group = ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/availabilitySets/a",)
+    plan = sealed(replace(plan, machines=tuple(replace(one, groups=group) for one in plan.machines)))
+    apply(application(workshop, plan, journal))
+    assert (workshop.folder / "order").read_text().split() == ["begin", "end"] * 4
+
+
+def test_a_plan_is_applied_once(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 1)
+    plan = plan_of(workshop)
+    apply(application(workshop, plan, journal))
+    with pytest.raises(StoreError, match="was applied already"):
+        apply(application(workshop, plan, journal))
+
+
+def test_another_run_on_the_same_machine_is_refused(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 2)
+    other = journal.begin(sealed(replace(plan_of(workshop), id="other")), {})
+    assert journal.lease(other, "host/guest-00") is None
+    run = apply(application(workshop, plan_of(workshop), journal))
+    assert results(run) == [Result.REFUSED, Result.VERIFIED]
+    assert "another run works on it" in records(run)["guest-00"].reason
+
+
+def test_limits_close_a_gate(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 1)
+    never = Limits(window=parse_window("00:00-00:01"))
+    run = apply(application(workshop, plan_of(workshop), journal, limits=never))
+    assert results(run) == [Result.REFUSED]
