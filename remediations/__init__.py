@@ -1,5 +1,13 @@
 """The remediations that ship with the auditor, the mildest first."""
 
 from auditor.plugin import Remediation
+from remediations.configuration import linux_agent_config
+from remediations.linux_package import agent_update, linux_agent
+from remediations.restart import agent_restart
 
-REMEDIATIONS: tuple[Remediation, ...] = ()
+REMEDIATIONS: tuple[Remediation, ...] = (
+    agent_restart,
+    linux_agent_config,
+    linux_agent,
+    agent_update,
+)
