@@ -26,8 +26,8 @@ OLD_PYTHON = Manual(
 )
 NOTHING_NEWER = Manual(
     "the guest's package sources, as it last read them, offer no newer agent than the one that is there",
-    "Switch the agent's own update on (linux-agent-config, agent-auto-update), renew the package lists if they "
-    "are old, or send a newer package of the distribution (--linux-package).",
+    "Switch the agent's own update on (linux-agent-config, agent-auto-update), renew the package lists if "
+    "they are old, or send a newer package of the distribution (--linux-package).",
 )
 
 
@@ -145,11 +145,12 @@ def _finish(case: Case, guest: Guest) -> Action:
 
 def _reinstall(case: Case, guest: Guest, agent: GuestAgent) -> Action:
     payload = _payload(case, guest)
-    problem = guest.python.problem if isinstance(guest.python, Python) else None
+    python = guest.python.problem if isinstance(guest.python, Python) else None
+    problem = agent.problem or python or "part of its package is missing"
     return Action(
         what=f"install the agent's package over itself {_source(guest, payload)}; its configuration and its "
         "state stay; unmask, enable and start its service",
-        why=f"the agent does not start as it is: {agent.problem or problem or 'part of its package is missing'}",
+        why=f"the agent does not start as it is: {problem}",
         act=_work(case, guest, "reinstall", payload),
         expect=f"the agent tells its version; {_running(guest)}",
         risk=Risk.MEDIUM,
@@ -187,6 +188,10 @@ def agent_update(case: Case) -> Answer:
         return SOURCE
     if agent.package is None:
         return Nothing("the agent's package is not whole, which comes first")
+    return _newer(case, guest, agent)
+
+
+def _newer(case: Case, guest: Guest, agent: GuestAgent) -> Answer:
     if no_room(case, guest):
         return NO_ROOM
     payload = _payload(case, guest)

@@ -43,7 +43,7 @@ FULL = Manual(
 )
 def agent_restart(case: Case) -> Answer:
     """A restart, where one may do."""
-    if case.facts.machine.platform is Platform.WINDOWS or _is_windows(case):
+    if _platform(case) == Platform.WINDOWS:
         return windows_restart(case)
     guest = linux_guest(case)
     if isinstance(guest, Nothing):
@@ -54,8 +54,9 @@ def agent_restart(case: Case) -> Answer:
     return _linux(case, guest, agent)
 
 
-def _is_windows(case: Case) -> bool:
-    return isinstance(case.facts.guest, Guest) and case.facts.guest.platform.lower() == Platform.WINDOWS
+def _platform(case: Case) -> str:
+    guest = case.facts.guest
+    return guest.platform.lower() if isinstance(guest, Guest) else case.facts.machine.platform
 
 
 def _linux(case: Case, guest: Guest, agent: GuestAgent) -> Answer:
