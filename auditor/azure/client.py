@@ -1,7 +1,9 @@
 """The SDK clients with a lean pipeline, and the two ways of reading that all hot paths use."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Self, cast
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -17,6 +19,7 @@ from auditor.azure.cloud import Cloud
 from auditor.azure.identity import Identity
 from auditor.azure.network import proxy_for
 from auditor.azure.policies import GatePolicy, RenewPolicy
+from auditor.azure.retry_after import hint_of
 from auditor.azure.throttle import Gate
 from auditor.azure.traffic import Call
 from auditor.azure.transport import LeanTransport
@@ -27,6 +30,22 @@ _READS = 3
 _PAGES = 10_000
 # a resource provider that a subscription never registered: nothing of its kind can exist there
 _NOTHING_THERE = frozenset({"missingsubscriptionregistration", "subscriptionnotregistered"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Azure said to one request, whatever its status.
+
+    `operation` and `location` are where to follow it, `wait` is when to ask again (seconds), `error` is the
+    status with Azure's code and message.
+    """
+
+    status: int
+    body: Any
+    operation: str | None
+    location: str | None
+    wait: float | None
+    error: str
 
 
 class Arm:
@@ -43,6 +62,7 @@ class Arm:
     ) -> None:
         self._base = cloud.resource_manager
         self._proxy = proxy_for(cloud.resource_manager)
+        self._options: dict[str, Any] = {}
         credential = cast("AsyncTokenCredential", identity)
 
         def options() -> dict[str, Any]:
@@ -61,6 +81,12 @@ class Arm:
         self.compute = ComputeManagementClient(credential, "", **options())
         self.backup = RecoveryServicesBackupClient(credential, "", **options())
 
+    def hurried(self, max_wait: float) -> Self:
+        """The same clients, for requests that wait out a throttle for so many seconds at most."""
+        hurried = copy(self)
+        hurried._options = {"max_wait": max_wait}
+        return hurried
+
     async def get(self, call: Call, **options: Any) -> Any:
         """The JSON of one GET; raises a `SourceError` that says what was missing."""
         return await self._json(call, self._base + call.url, options)
@@ -74,6 +100,15 @@ class Arm:
         headers = response.headers
         link = headers.get("Azure-AsyncOperation") or headers.get("Location")
         return self._relative(link)
+
+    async def send(self, method: str, call: Call, body: Mapping[str, Any] | None = None) -> Answer:
+        """One request, once where it changes something; raises `SourceError` where no answer came."""
+        request = HttpRequest(method, self._base + call.url, json=None if body is None else dict(body))
+        client = self.backup if call.recovery_services else self.compute
+        response = await client.send_request(
+            request, lanes=call.lanes, proxy=self._proxy, lean=True, **self._options
+        )
+        return self._answer(response)
 
     async def pages(self, call: Call) -> AsyncIterator[list[Any]]:
         """The items of a list, page by page, until no nextLink is left; raises `SourceError`."""
@@ -99,7 +134,11 @@ class Arm:
         send = (self.backup if call.recovery_services else self.compute).send_request
         for _ in range(_READS):
             response = await send(
-                HttpRequest("GET", url), lanes=call.lanes, proxy=self._proxy, lean=True, **options
+                HttpRequest("GET", url),
+                lanes=call.lanes,
+                proxy=self._proxy,
+                lean=True,
+                **{**self._options, **options},
             )
             if response.status_code != 200:
                 return _nothing(response, call)
@@ -109,6 +148,25 @@ class Arm:
                 broken = error
         raise wire.WireError(
             f"the answer is not JSON ({broken}; {len(response.content)} bytes, {_READS} tries)"
+        )
+
+    def _answer(self, response: AsyncHttpResponse) -> Answer:
+        headers = response.headers
+        operation, location = (
+            self._next(headers.get("Azure-AsyncOperation")),
+            self._next(headers.get("Location")),
+        )
+        try:
+            body = wire.document(response.content) if response.content else None
+        except orjson.JSONDecodeError:
+            body = None
+        return Answer(
+            status=response.status_code,
+            body=body,
+            operation=operation and operation.removeprefix(self._base),
+            location=location and location.removeprefix(self._base),
+            wait=hint_of(headers),
+            error=_said(response.status_code, *_error(response.content)),
         )
 
     def _relative(self, link: Any) -> str:
@@ -143,7 +201,7 @@ def _nothing(response: AsyncHttpResponse, call: Call) -> Any:
     if code.lower() in _NOTHING_THERE:
         return {"value": []}
     status = response.status_code
-    said = f"{status} {code}".strip() + (f": {message}" if message else "")
+    said = _said(status, code, message)
     match status:
         case 401:
             raise AuthenticationError(f"Azure refused the sign-in ({said})")
@@ -155,6 +213,10 @@ def _nothing(response: AsyncHttpResponse, call: Call) -> Any:
             raise Throttled(f"throttled ({said})")
         case _:
             raise SourceError(f"Azure answered {said}")
+
+
+def _said(status: int, code: str, message: str) -> str:
+    return f"{status} {code}".strip() + (f": {message}" if message else "")
 
 
 def _error(body: bytes) -> tuple[str, str]:

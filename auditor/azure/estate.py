@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.azure import traffic
 from auditor.azure.instance import parse_instance_view
+from auditor.azure.patience import Patience
 from auditor.azure.throttle import MAX_WAIT, Gate
 from auditor.engine import Inventory
 from auditor.errors import NotFound, SourceError
@@ -19,6 +20,7 @@ from auditor.model import Limit, Machine
 
 if TYPE_CHECKING:
     from auditor.azure.client import Arm
+    from auditor.azure.repairs import Repairs
     from auditor.azure.run_commands import RunCommands
     from auditor.azure.subscriptions import Selection
     from auditor.azure.vaults import VaultReader
@@ -88,6 +90,12 @@ class Azure:
         from auditor.azure.run_commands import RunCommands  # noqa: PLC0415 - with the SDK
 
         return RunCommands(self._arm)
+
+    def repairs(self, patience: Patience = Patience()) -> "Repairs":  # noqa: B008 - frozen
+        """Azure as repairs see it: every answer read anew, every change followed to its end."""
+        from auditor.azure.repairs import Repairs  # noqa: PLC0415 - with the SDK
+
+        return Repairs(self._arm, patience)
 
     def backup(self, machine: Machine) -> Backup | Unseen:
         """What the vaults say of one VM; call `read_vaults` first."""

@@ -186,7 +186,7 @@ class Gate:
         if now + wait > deadline:
             raise Throttled(
                 f"Azure throttles {lane.key}: the next request could go in {math.ceil(wait)} s, "
-                f"and the run waits {math.ceil(self.max_wait)} s at most"
+                f"and it is waited for {math.ceil(max(deadline - now, 0))} s at most"
             )
         if lane.since is not None and now - lane.since > self.max_wait:
             raise Throttled(

@@ -32,8 +32,16 @@ UPDATE_VM_RESOURCE = Quota("UpdateVMResource", 12, 4 / 60)
 ARM = Quota(ARM_READS, math.inf, 25)
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+").fullmatch
-_VM_RIGHT = "Microsoft.Compute/virtualMachines/read"
-_VM_RIGHTS = f"{_VM_RIGHT} and Microsoft.Compute/virtualMachines/instanceView/read"
+_ACTION = re.compile(r"[A-Za-z]*").fullmatch
+_RESOURCE = re.compile(
+    r"/subscriptions/(?P<subscription>[^/?#]+)/resourceGroups/[^/?#]+/providers/Microsoft\.Compute"
+    r"/virtualMachines/[^/?#]+(?P<extension>/extensions/[^/?#]+)?",
+    re.IGNORECASE,
+).fullmatch
+_VM = "Microsoft.Compute/virtualMachines"
+_VM_RIGHT = f"{_VM}/read"
+_ITEM_RIGHT = "Microsoft.RecoveryServices/Vaults/backupFabrics/protectionContainers/protectedItems"
+_VM_RIGHTS = f"{_VM_RIGHT} and {_VM}/instanceView/read"
 _PLAIN = f"?api-version={API['virtualMachines']}"
 _EXPANDED = f"?$expand=instanceView&api-version={API['virtualMachines']}"
 _VAULT_ITEMS = "backupManagementType eq 'AzureIaasVM' and itemType eq 'VM'"
@@ -134,10 +142,64 @@ def jobs(vault_id: str, subscription: str, window: str) -> Call:
     return _in_vault(vault_id, subscription, "backupJobs", f"{_VM_POLICIES} and {window}")
 
 
+def jobs_in_flight(vault_id: str, subscription: str, status: str) -> Call:
+    """The jobs of Azure VMs of a vault that have this status, however old."""
+    return _in_vault(vault_id, subscription, "backupJobs", f"{_VM_POLICIES} and status eq '{status}'")
+
+
 def job(job_id: str, subscription: str) -> Call:
     """One job with its error details."""
     right = "Microsoft.RecoveryServices/Vaults/backupJobs/read"
     return _call(_path(job_id), "backup", (_per_action(right, subscription), _arm(subscription)), right)
+
+
+def start_backup(item_id: str, subscription: str) -> Call:
+    """A backup of a protected item now, to be sent as a POST."""
+    return _of_item(f"{item_id}/backup", subscription, "backup/action")
+
+
+def backup_operation(url: str, subscription: str) -> Call:
+    """An operation on a protected item, at the address that Azure gave."""
+    kind = "operationResults" if "/operationresults/" in url.lower() else "operationsStatus"
+    right = f"{_ITEM_RIGHT}/{kind}/read"
+    return Call(url, (_per_action(right, subscription), _arm(subscription)), right)
+
+
+def recovery_points(item_id: str, subscription: str) -> Call:
+    """The recovery points of a protected item."""
+    return _of_item(f"{item_id}/recoveryPoints", subscription, "recoveryPoints/read")
+
+
+def _of_item(path: str, subscription: str, right: str) -> Call:
+    whole = f"{_ITEM_RIGHT}/{right}"
+    return _call(_path(path), "backup", (_per_action(whole, subscription), _arm(subscription)), whole)
+
+
+def write(method: str, resource: str, action: str) -> Call:
+    """A change of a VM or of an extension of one; raises `ValueError` for anything else."""
+    subscription, kind = _changeable(resource)
+    lanes = (LaneKey(UPDATE_VM, (subscription, "")), LaneKey(UPDATE_VM_RESOURCE, (resource.lower(),)))
+    rights = {"PATCH": "write", "DELETE": "delete", "POST": f"{action}/action"}
+    if method not in rights or bool(action) != (method == "POST") or not _ACTION(action):
+        raise ValueError(f"{method} {action} is no change that this program makes")
+    path = f"{_path(resource)}/{action}" if action else _path(resource)
+    return Call(f"{path}{_PLAIN}", lanes, f"{kind}/{rights[method]}")
+
+
+def changed(resource: str) -> Call:
+    """A VM, with its run-time view, or an extension of one, to see whether a change has come."""
+    subscription, kind = _changeable(resource)
+    if kind == _VM:
+        return virtual_machine(resource, subscription, "", instance_view=True)
+    lanes = (_low_cost(subscription, ""), LaneKey(LOW_COST_GET_RESOURCE, (resource.lower(),)))
+    return Call(_path(resource) + _PLAIN, lanes, f"{kind}/read")
+
+
+def _changeable(resource: str) -> tuple[str, str]:
+    found = _RESOURCE(resource)
+    if found is None or {".", ".."} & set(resource.split("/")):
+        raise ValueError(f"{resource[:300]!r} is neither a VM nor an extension of one")
+    return found["subscription"].lower(), f"{_VM}/extensions" if found["extension"] else _VM
 
 
 def _in_vault(vault_id: str, subscription: str, collection: str, condition: str) -> Call:

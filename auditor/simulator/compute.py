@@ -15,8 +15,9 @@ from auditor.simulator.world import Operation, World, signed
 
 _SUB = "/subscriptions/{sub}/providers/Microsoft.Compute"
 _VMS = "/subscriptions/{sub}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachines"
-_VM = f"{_VMS}/{{vm}}"
+VM = f"{_VMS}/{{vm}}"
 _READ = "Microsoft.Compute/virtualMachines/read"
+_VIEW = "Microsoft.Compute/virtualMachines/instanceView/read"
 _EXTENSIONS = "Microsoft.Compute/virtualMachines/extensions"
 
 
@@ -40,12 +41,11 @@ class Compute:
             meter=high,
         )
         add("GET", _VMS, self.list, kind="vm.list", action=_READ, meter=high)
-        add("GET", _VM, self.get, kind="vm.get", action=_READ, meter=low)
-        view = "Microsoft.Compute/virtualMachines/instanceView/read"
-        add("GET", f"{_VM}/instanceView", self.view, kind="vm.instance-view", action=view, meter=low)
+        add("GET", VM, self.get, kind="vm.get", action=_READ, meter=low)
+        add("GET", f"{VM}/instanceView", self.view, kind="vm.instance-view", action=_VIEW, meter=low)
         read, write = f"{_EXTENSIONS}/read", f"{_EXTENSIONS}/write"
-        one = f"{_VM}/extensions/{{extension}}"
-        add("GET", f"{_VM}/extensions", self.extensions, kind="extension.list", action=read, meter=low)
+        one = f"{VM}/extensions/{{extension}}"
+        add("GET", f"{VM}/extensions", self.extensions, kind="extension.list", action=read, meter=low)
         add("GET", one, self.extension, kind="extension.get", action=read, meter=low)
         add("PUT", one, self.put_extension, kind="extension.put", action=write, meter=update)
         add(
@@ -57,7 +57,7 @@ class Compute:
             meter=delete,
         )
         run = "Microsoft.Compute/virtualMachines/runCommand/action"
-        add("POST", f"{_VM}/runCommand", self.run_command, kind="vm.run-command", action=run, meter=update)
+        add("POST", f"{VM}/runCommand", self.run_command, kind="vm.run-command", action=run, meter=update)
         add(
             "GET",
             f"{_SUB}/locations/{{location}}/operations/{{operation}}",
@@ -87,6 +87,8 @@ class Compute:
     def get(self, call: Call) -> Reply:
         """One VM, with its instance view when it is asked for."""
         expand = call.query.get("$expand", "").lower() == "instanceview"
+        if expand:
+            self._world.demand(_VIEW, call.path)
         return Reply(body=self._world.vm(call).full(call.now, expand))
 
     def view(self, call: Call) -> Reply:
@@ -122,7 +124,7 @@ class Compute:
             **document,
             "properties": {**kept, "provisioningState": "Updating" if known else "Creating"},
         }
-        headers = self._headers(call, state, self._world.start(), location=False)
+        headers = operation_headers(call, state, self._world.start(), location=False)
         return answer(creating, 200 if known else 201, headers)
 
     def delete_extension(self, call: Call) -> Reply:
@@ -131,7 +133,7 @@ class Compute:
         if state.extensions.pop(call.parts["extension"], None) is None:
             return Reply(204)
         state.change(_without_extension(state.view, call.parts["extension"]))
-        return Reply(202, headers=self._headers(call, state, self._world.start()))
+        return Reply(202, headers=operation_headers(call, state, self._world.start()))
 
     def run_command(self, call: Call) -> Reply:
         """Run a script through the agent: nothing is run, the tool's own probe is known."""
@@ -145,7 +147,7 @@ class Compute:
             "message": f"Enable succeeded: \n[stdout]\n{text}\n\n[stderr]\n",
         }
         operation = self._world.start(output={"value": [result]})
-        return Reply(202, headers=self._headers(call, state, operation))
+        return Reply(202, headers=operation_headers(call, state, operation))
 
     def operation(self, call: Call) -> Reply:
         """The state of an operation, or with `monitor=true` its result."""
@@ -184,16 +186,18 @@ class Compute:
             raise ArmError(409, "OperationNotAllowed", message)
         return state
 
-    def _headers(
-        self, call: Call, state: VmState, operation: Operation, location: bool = True
-    ) -> dict[str, str]:
-        base = f"/subscriptions/{state.vm.subscription}/providers/Microsoft.Compute"
-        path = f"{base}/locations/{state.vm.location}/operations/{operation.id}"
-        version = call.query["api-version"]
-        headers = {"Azure-AsyncOperation": signed(call.base, path, version, "p=0&")}
-        if location:
-            headers["Location"] = signed(call.base, path, version, "p=0&monitor=true&")
-        return headers
+
+def operation_headers(
+    call: Call, state: VmState, operation: Operation, location: bool = True
+) -> dict[str, str]:
+    """Where an operation on a VM can be followed."""
+    base = f"/subscriptions/{state.vm.subscription}/providers/Microsoft.Compute"
+    path = f"{base}/locations/{state.vm.location}/operations/{operation.id}"
+    version = call.query["api-version"]
+    headers = {"Azure-AsyncOperation": signed(call.base, path, version, "p=0&")}
+    if location:
+        headers["Location"] = signed(call.base, path, version, "p=0&monitor=true&")
+    return headers
 
 
 def _query(call: Call) -> str:

@@ -1,9 +1,11 @@
 """Microsoft.RecoveryServices, changing: enable and stop protection, back up now, and their operations."""
 
 import time
+from dataclasses import replace
 from random import Random
 from typing import Any
 
+from auditor.model import Platform
 from auditor.simulator.jobs import Job
 from auditor.simulator.recovery import ITEM, VAULT, missing
 from auditor.simulator.replies import ArmError, Call, Reply, answer, paged
@@ -57,9 +59,10 @@ class Protection:
         )
         for method, path, handler, kind, action in writes:
             add(method, path, handler, kind=kind, action=action, meter=ARM_WRITE)
-        for base in (_FABRIC, ITEM):
-            add("GET", f"{base}/operationsStatus/{{operation}}", self.operation, kind="operation", meter=FREE)
-            add("GET", f"{base}/operationResults/{{operation}}", self.result, kind="operation", meter=FREE)
+        for base, right in ((_FABRIC, f"{_RS}/vaults/backupFabrics"), (ITEM, _ITEM_WRITE)):
+            for name, handler in (("operationsStatus", self.operation), ("operationResults", self.result)):
+                path, action = f"{base}/{name}/{{operation}}", f"{right}/{name}/read"
+                add("GET", path, handler, kind="operation", action=action, meter=FREE)
         add(
             "GET",
             f"{VAULT}/backupOperations/{{operation}}",
@@ -135,7 +138,7 @@ class Protection:
         return self._accepted(call, _item_path(vault, call), self._world.start(job=job))
 
     def back_up(self, call: Call) -> Reply:
-        """Start a backup; its job completes by itself, and the item with it."""
+        """Start a backup; its job ends by itself, and completes where the agent answers or is not needed."""
         vault = self._world.vault(call)
         item = vault.items.get(call.parts["item"])
         if item is None:
@@ -143,8 +146,11 @@ class Protection:
         if item["properties"]["protectionState"] == "ProtectionStopped":
             message = "The backup of an item whose protection is stopped is not allowed."
             raise ArmError(400, "UserErrorOperationNotAllowedOnProtectionStoppedItem", message)
+        consistency = self._consistency(item["properties"])
         job = self._new_job(item["properties"]["containerName"], "Backup")
-        vault.back_up(job, item["name"].lower())
+        if consistency is None:
+            job = replace(job, status="Failed", error=400196)
+        vault.back_up(job, item["name"].lower(), consistency or "")
         return self._accepted(call, _item_path(vault, call), self._world.start(job=job.id))
 
     def operation(self, call: Call) -> Reply:
@@ -172,6 +178,16 @@ class Protection:
         item = vault.items.get(call.parts.get("item", ""))
         return Reply(body=vault.encoded(item, call.now)) if item else Reply(204)
 
+    def _consistency(self, properties: dict[str, Any]) -> str | None:
+        """Of the recovery point that a backup makes now; None where it fails for want of the agent."""
+        state = self._world.vms.get(properties["sourceResourceId"].lower())
+        if state is None or state.power != "running" or properties["policyName"].startswith("Crash"):
+            return "CrashConsistent"
+        statuses = state.view.get("vmAgent", {}).get("statuses", [])
+        if not any(status["code"].lower() == "provisioningstate/succeeded" for status in statuses):
+            return None
+        return "AppConsistent" if state.vm.platform is Platform.WINDOWS else "FileSystemConsistent"
+
     def _operation(self, call: Call) -> Operation:
         operation = self._world.operations.get(call.parts["operation"])
         if operation is None:
@@ -187,7 +203,7 @@ class Protection:
             raise ArmError(400, "UserErrorVmNotFoundV2", "Virtual machine doesn't exist.")
         self._check_place(vault, state)
         policy = str(wanted.get("policyId", "")).rsplit("/", 1)[-1]
-        names = {entry["name"].lower(): entry["name"] for entry in vault.vault.policies}
+        names = {entry["name"].lower(): entry["name"] for entry in vault.policies}
         if policy.lower() not in names:
             raise missing("BMSUserErrorObjectNotFound", policy)
         container = container_of(state.vm.group.lower(), state.vm.name.lower())

@@ -10,6 +10,7 @@ from auditor.simulator.jobs import Job, job_document
 from auditor.simulator.replies import ArmError, Call, Reply, answer, paged
 from auditor.simulator.routes import Router
 from auditor.simulator.throttle import FREE, recovery
+from auditor.simulator.wire import Document
 from auditor.simulator.world import World, odata_terms
 
 _RS = "Microsoft.RecoveryServices"
@@ -45,6 +46,8 @@ class Recovery:
             action = f"{_RS}/vaults/{name.split('/', maxsplit=1)[0]}/read"
             add("GET", f"{VAULT}/{name}", handler, kind=kind, action=action, meter=recovery(action))
         add("GET", ITEM, self.item, kind="item.get", action=_ITEM_READ, meter=recovery(_ITEM_READ))
+        points = f"{_ITEM_READ.removesuffix('read')}recoveryPoints/read"
+        add("GET", f"{ITEM}/recoveryPoints", self.points, kind="point.list", action=points)
         proxies = f"{VAULT}/backupResourceGuardProxies"
         add("GET", proxies, self.nothing, kind="guard.list", action=f"{_RS}/vaults/read", meter=FREE)
 
@@ -71,15 +74,25 @@ class Recovery:
             raise missing("BMSUserErrorObjectNotFound", call.spelled["item"])
         return Reply(body=state.encoded(item, call.now))
 
+    def points(self, call: Call) -> Reply:
+        """The recovery points of an item."""
+        state = self._world.vault(call)
+        item = state.items.get(call.parts["item"])
+        if item is None:
+            raise missing("BMSUserErrorObjectNotFound", call.spelled["item"])
+        return paged(
+            call, [Document(point).render(call.now) for point in state.points_of(item)], "$skipToken"
+        )
+
     def policies(self, call: Call) -> Reply:
         """The policies of a vault."""
         terms = odata_terms(call.query.get("$filter", ""))
-        policies = self._world.vault(call).vault.policies
+        policies = self._world.vault(call).policies
         return answer({"value": [p for p in policies if _managed(p["properties"], terms)]})
 
     def policy(self, call: Call) -> Reply:
         """One policy."""
-        for policy in self._world.vault(call).vault.policies:
+        for policy in self._world.vault(call).policies:
             if policy["name"].lower() == call.parts["policy"]:
                 return answer(policy)
         raise missing("BMSUserErrorObjectNotFound", call.spelled["policy"])

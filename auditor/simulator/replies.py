@@ -75,7 +75,7 @@ def subscription_not_found(subscription: str) -> ArmError:
     return ArmError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
-def denied(client: str, action: str, scope: str) -> Reply:
+def forbidden(client: str, action: str, scope: str) -> ArmError:
     """403 that names the client, the action and the scope."""
     return ArmError(
         403,
@@ -83,7 +83,7 @@ def denied(client: str, action: str, scope: str) -> Reply:
         f"The client '{client}' with object id '{client}' does not have authorization to perform action "
         f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, "
         "please refresh your credentials.",
-    ).reply
+    )
 
 
 _USUAL = {

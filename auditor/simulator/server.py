@@ -16,15 +16,18 @@ import trustme
 from aiohttp import web
 
 from auditor.simulator import keyvault
+from auditor.simulator.changes import Changes
 from auditor.simulator.compute import Compute
 from auditor.simulator.estate import Estate
 from auditor.simulator.faults import Fault, Faults
 from auditor.simulator.identity import Tokens, discovery, metadata
 from auditor.simulator.network import Network
+from auditor.simulator.permissions import Permissions
 from auditor.simulator.protection import Protection
 from auditor.simulator.recovery import Recovery
-from auditor.simulator.replies import ArmError, Call, Reply, answer, denied, usual_error
+from auditor.simulator.replies import ArmError, Call, Reply, answer, forbidden, usual_error
 from auditor.simulator.routes import Route, Router
+from auditor.simulator.steering import Steering
 from auditor.simulator.subscriptions import Subscriptions
 from auditor.simulator.throttle import Quotas, Refusal, Stats
 from auditor.simulator.world import Options, World
@@ -32,7 +35,7 @@ from auditor.simulator.world import Options, World
 _JSON = "application/json; charset=utf-8"
 
 
-class RunningServer:
+class RunningServer(Steering):
     """A server that accepts connections; `stats` and `faults` may be read and changed while it runs."""
 
     def __init__(self, estate: Estate, options: Options, faults: Faults) -> None:
@@ -51,6 +54,8 @@ class RunningServer:
         Recovery(self.world).register(self._router)
         Protection(self.world).register(self._router)
         Network(self.world).register(self._router)
+        Changes(self.world).register(self._router)
+        Permissions(options.grants).register(self._router)
 
     def expire_tokens(self) -> None:
         """Make every token invalid that was given out so far."""
@@ -109,7 +114,7 @@ class RunningServer:
             return _no_route(request)
         route, parts, spelled = found
         if fault is not None and fault.deny:
-            return denied(self.estate.client_id, route.action, request.path)
+            return forbidden(self.estate.client_id, route.action, request.path).reply
         query = {key.lower(): value for key, value in request.query.items()}
         if "api-version" not in query:
             message = "The api-version query parameter (?api-version=) is required for all requests."
@@ -126,6 +131,9 @@ class RunningServer:
             self.stats.throttled[route.kind] += 1
             return _throttled(route, charged)
         try:
+            if route.action:
+                self.stats.actions[route.action] += 1
+                self.world.demand(route.action, call.path)
             reply = route.handle(call)
         except ArmError as error:
             reply = error.reply

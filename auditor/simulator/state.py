@@ -18,18 +18,19 @@ class VmState:
     def __init__(self, vm: Vm) -> None:
         self.vm = vm
         self.power = vm.power
+        self.model: dict[str, Any] = vm.model
         self.view: dict[str, Any] = vm.view
         self.extensions: dict[str, dict[str, Any]] = {e["name"].lower(): e for e in vm.extensions}
         self._encoded: dict[str, Document] = {}
 
     def change(self, view: dict[str, Any]) -> None:
-        """Replace the instance view, or note that the extensions changed."""
+        """Replace the instance view, or note that the model or the extensions changed."""
         self.view = view
         self._encoded.clear()
 
     def listed(self) -> bytes:
         """The VM as lists have it: no instance view."""
-        return self._document("listed", lambda: self.vm.model).render()
+        return self._document("listed", lambda: self.model).render()
 
     def status_only(self) -> bytes:
         """The VM as a list of run-time states has it: the power state and no agent."""
@@ -50,7 +51,7 @@ class VmState:
         return document
 
     def _full(self, expand: bool) -> dict[str, Any]:
-        model = {**self.vm.model, "id": self.vm.id}
+        model = {**self.model, "id": self.vm.id}
         if expand:
             model["properties"] = {**model["properties"], "instanceView": self.view}
         if self.extensions:
@@ -58,7 +59,7 @@ class VmState:
         return model
 
     def _status(self) -> dict[str, Any]:
-        model = self.vm.model
+        model = self.model
         properties = {
             "vmId": model["properties"]["vmId"],
             "provisioningState": model["properties"]["provisioningState"],
@@ -70,14 +71,16 @@ class VmState:
 class VaultState:
     """One vault with its items, policies and jobs as they are now."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, policies: tuple[dict[str, Any], ...] | None = None) -> None:
         self.vault = vault
+        self.policies = vault.policies if policies is None else policies
         self.document = orjson.dumps(vault.document)
         self.items: dict[str, dict[str, Any]] = {item["name"].lower(): item for item in vault.items}
         self.jobs: list[Job] = list(vault.jobs)
         self.refreshed = False
         self._encoded: dict[str, Document] = {}
-        self._pending: list[tuple[Job, str]] = []
+        self._points: dict[str, list[dict[str, Any]]] = {}
+        self._pending: list[tuple[Job, str, str]] = []
 
     def put_item(self, item: dict[str, Any]) -> None:
         """Add an item or replace the one of that name."""
@@ -85,20 +88,34 @@ class VaultState:
         self.items[name] = item
         self._encoded.pop(name, None)
 
-    def back_up(self, job: Job, item_name: str) -> None:
-        """Start a backup; the item changes when the job's time is over."""
+    def back_up(self, job: Job, item_name: str, consistency: str) -> None:
+        """Start a backup; the item changes, and a recovery point comes, when the job's time is over."""
         self.jobs.insert(0, job)
-        self._pending.append((job, item_name))
+        self._pending.append((job, item_name, consistency))
+
+    def points_of(self, item: dict[str, Any]) -> list[dict[str, Any]]:
+        """The recovery points of an item, the newest first."""
+        properties = item["properties"]
+        made = self._points.get(item["name"].lower(), [])
+        if made or "lastRecoveryPoint" not in properties:
+            return made[::-1]
+        return [_point(item, properties["lastRecoveryPoint"], "AppConsistent", 1)]
 
     def settle(self, now: float) -> None:
         """Let the backups whose time is over change their items."""
-        for job, name in list(self._pending):
+        for entry in list(self._pending):
+            job, name, consistency = entry
             item = self.items.get(name)
             if job.status_at(now) == "InProgress":
                 continue
-            self._pending.remove((job, name))
-            if item is not None:
+            self._pending.remove(entry)
+            if item is not None and job.status == "Completed":
+                points = self._points.setdefault(name, [])
+                points.append(_point(item, instant(now), consistency, len(points) + 2))
                 self.put_item(_backed_up(item, now))
+            elif item is not None:
+                changed = {"lastBackupStatus": job.status, "lastBackupTime": instant(now)}
+                self.put_item({**item, "properties": {**item["properties"], **changed}})
 
     def encoded(self, item: dict[str, Any], now: float) -> bytes:
         """An item as JSON."""
@@ -107,6 +124,20 @@ class VaultState:
         if document is None:
             document = self._encoded[name] = Document(item)
         return document.render(now)
+
+
+def _point(item: dict[str, Any], moment: str, consistency: str, number: int) -> dict[str, Any]:
+    return {
+        "id": f"{item['id']}/recoveryPoints/{number}",
+        "name": str(number),
+        "type": f"{item['type']}/recoveryPoints",
+        "properties": {
+            "objectType": "IaasVMRecoveryPoint",
+            "recoveryPointType": consistency,
+            "recoveryPointTime": moment,
+            "sourceVMStorageType": "NormalStorage",
+        },
+    }
 
 
 def _backed_up(item: dict[str, Any], now: float) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import orjson
+
 from auditor.simulator.health import HEALTH
 from auditor.simulator.jobs import Job
 from auditor.simulator.scenarios import DAY, HOUR, ItemSpec
@@ -97,7 +99,7 @@ _DAILY = {
 _HOURLY = {
     "schedulePolicyType": "SimpleSchedulePolicyV2",
     "scheduleRunFrequency": "Hourly",
-    "hourlySchedule": {"interval": 4, "scheduleWindowStartTime": _TIME, "scheduleWindowDuration": 12},
+    "hourlySchedule": {"interval": 4, "scheduleWindowStartTime": _TIME, "scheduleWindowDuration": 4},
 }
 _VM_POLICY: dict[str, Any] = {
     "backupManagementType": "AzureIaasVM",
@@ -127,6 +129,12 @@ _POLICIES: dict[str, dict[str, Any]] = {
         "snapshotConsistencyType": "OnlyCrashConsistent",
     },
 }
+
+
+def scheduled(policies: tuple[dict[str, Any], ...], time: str) -> tuple[dict[str, Any], ...]:
+    """The policies with all their runs at this time of day."""
+    moved: list[dict[str, Any]] = orjson.loads(orjson.dumps(policies).replace(_TIME.encode(), time.encode()))
+    return tuple(moved)
 
 
 @dataclass(frozen=True, slots=True)

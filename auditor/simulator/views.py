@@ -10,6 +10,7 @@ from auditor.simulator.wire import ago
 
 WINDOWS_VERSIONS = ("2.7.41491.1095", "2.7.41491.1172", "2.7.41491.1010")
 LINUX_VERSIONS = ("2.11.1.12", "2.13.0.2", "2.9.1.1", "2.12.0.4", "2.2.53.1")
+_NOT_POPULATED = "VM status blob is found but not yet populated."
 _POWER_DISPLAY = {
     Power.RUNNING: "VM running",
     Power.STOPPED: "VM stopped",
@@ -31,6 +32,13 @@ def handler_entry(type_name: str, version: str, code: str, display: str) -> dict
 def view_entry(name: str, type_name: str, version: str, status: dict[str, Any]) -> dict[str, Any]:
     """An extension of the instance view."""
     return {"name": name, "type": type_name, "typeHandlerVersion": version, "statuses": [status]}
+
+
+def reporting(version: str | None, handlers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The agent's block while Azure hears it in this version, or (None) while it hears nothing."""
+    if version is None:
+        return {"vmAgentVersion": "Unknown", "statuses": [_unavailable(_NOT_POPULATED, ago(0))]}
+    return {"vmAgentVersion": version, "statuses": [_ready(ago(0))], "extensionHandlers": handlers}
 
 
 def make_view(rng: Random, seed: Seed) -> dict[str, Any]:
@@ -57,27 +65,30 @@ def _agent(rng: Random, seed: Seed) -> dict[str, Any] | None:
         return None
     time = ago(scenario.heartbeat_age + rng.randint(0, 25))
     if scenario.heartbeat is Heartbeat.SILENT:
-        message = "VM status blob is found but not yet populated."
-        return {"vmAgentVersion": "Unknown", "statuses": [_unavailable(message, time)]}
+        return {"vmAgentVersion": "Unknown", "statuses": [_unavailable(_NOT_POPULATED, time)]}
     versions = scenario.versions or (
         WINDOWS_VERSIONS if seed.platform is Platform.WINDOWS else LINUX_VERSIONS
     )
     if scenario.heartbeat is Heartbeat.NOT_READY:
         status = _unavailable("The guest agent does not process the goal state.", time)
     else:
-        status = {
-            "code": "ProvisioningState/succeeded",
-            "level": "Info",
-            "displayStatus": "Ready",
-            "message": "Guest Agent is running",
-            "time": time,
-        }
+        status = _ready(time)
     handlers = [
         handler_entry(_type_of(spec), spec.version, spec.handler_code, spec.handler_display)
         for spec in seed.extensions
         if spec.in_view
     ]
     return {"vmAgentVersion": rng.choice(versions), "statuses": [status], "extensionHandlers": handlers}
+
+
+def _ready(time: str) -> dict[str, str]:
+    return {
+        "code": "ProvisioningState/succeeded",
+        "level": "Info",
+        "displayStatus": "Ready",
+        "message": "Guest Agent is running",
+        "time": time,
+    }
 
 
 def _unavailable(message: str, time: str) -> dict[str, str]:

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 from uuid import UUID
 
 from auditor.simulator.estate import Estate
-from auditor.simulator.replies import Call, group_not_found, not_found, subscription_not_found
+from auditor.simulator.permissions import Grant, allowed
+from auditor.simulator.replies import Call, forbidden, group_not_found, not_found, subscription_not_found
 from auditor.simulator.state import VaultState, VmState
+from auditor.simulator.vaults import scheduled
 from auditor.simulator.wire import vault_id, vm_id
 
 VM_TYPE = "Microsoft.Compute/virtualMachines"
@@ -23,6 +26,8 @@ class Options:
     The first `lro_polls` polls of an operation answer "in progress", with `retry_after` (seconds);
     `backup_seconds` is how long a backup takes, `token_seconds` how long a token is valid. `addresses` are
     private addresses by lower-cased VM id, where a machine is to be reached; `secrets` a key vault's.
+    Policies run in `next_backup_hours` (rounded up to the half hour), so that no backup is due by chance.
+    `grants` are what the identity may do.
     """
 
     latency_ms: float = 0
@@ -33,6 +38,8 @@ class Options:
     enforce_quotas: bool = True
     addresses: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    next_backup_hours: float = 11.5
+    grants: tuple[Grant, ...] = (Grant(),)
 
 
 @dataclass(slots=True)
@@ -64,7 +71,10 @@ class World:
         self.options = options
         self.operations: dict[str, Operation] = {}
         self.vms = {vm.key: VmState(vm) for vm in estate.vms}
-        self.vaults = {vault.key: VaultState(vault) for vault in estate.vaults}
+        due = _half_hour(time.time() + 3600 * options.next_backup_hours)
+        self.vaults = {
+            vault.key: VaultState(vault, scheduled(vault.policies, due)) for vault in estate.vaults
+        }
         self.subscriptions = {sub.id.lower(): sub for sub in estate.subscriptions}
         self._by_subscription: dict[str, list[VmState]] = {key: [] for key in self.subscriptions}
         for state in self.vms.values():
@@ -81,6 +91,11 @@ class World:
     def new_id(self) -> str:
         """A fresh id, in the order of the seed."""
         return str(UUID(int=self._ids.getrandbits(128), version=4))
+
+    def demand(self, action: str, path: str) -> None:
+        """Raise the 403 of an action that the identity may not do there."""
+        if not allowed(self.options.grants, action, path):
+            raise forbidden(self.estate.client_id, action, path)
 
     def region(self, parts: Mapping[str, str]) -> str:
         """Where the VM of a path is, or nothing for a path without a known VM."""
@@ -144,6 +159,11 @@ class World:
         operation = Operation(self.new_id(), time.time(), self.options.lro_polls, output, job)
         self.operations[operation.id] = operation
         return operation
+
+
+def _half_hour(epoch: float) -> str:
+    moment = datetime.fromtimestamp(-(-epoch // 1800) * 1800, UTC)
+    return f"2024-04-28T{moment:%H:%M}:00Z"
 
 
 def _vm_key(parts: Mapping[str, str]) -> str:
