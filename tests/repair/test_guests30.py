@@ -1,0 +1,117 @@
+"""The thirty guests: they are what they say, a whole run repairs them, and disputes are seen."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from auditor.plugin import load_checks
+from auditor.probe import linux_script
+from auditor.remedy import Plan, RepairRun, Result, StepResult
+from auditor.repair.apply import Pace, Patience
+from auditor.repair.waves import Share
+from auditor.repairs import Operator, Order, apply_plan
+from auditor.rules import load_rules
+from auditor.simulator.guest_work import Trouble
+from auditor.store.journal import SqliteJournal
+from tests.repair.guests30 import SEEDED, Ward, swapped, ward
+
+PACE = Pace(shares=(Share(5, False), Share(100, True)), max_failures=30, per_subnet=30)
+PATIENCE = Patience(settle=0.0, confirm=0.0, pause=0.05)
+
+
+def applied(guests: Ward, plan: Plan, folder: Path) -> RepairRun:
+    order = Order(guests.settings(), load_checks(), PACE, patience=PATIENCE)
+    with SqliteJournal.open(folder / "store.db") as journal:
+        return asyncio.run(apply_plan(plan, order, journal, Operator()))
+
+
+@pytest.fixture
+def few() -> Iterator[Ward]:
+    with ward(6) as guests:
+        yield guests
+
+
+def test_a_program_of_its_own_finds_every_fault(tmp_path: Path) -> None:
+    with ward() as guests:
+        options = ["--inventory", str(guests.ssh.hosts_file), "--known-hosts", str(guests.ssh.known_hosts)]
+        options += ["--ssh-config", "none", "--quiet", "--fail-on", "none", "--output", str(tmp_path)]
+        subprocess.run([sys.executable, "-m", "auditor", "audit", *options], check=True, timeout=100)
+        assert len(guests.broken()) == 30
+    found = json.loads((tmp_path / "audit.json").read_bytes())
+    verdicts = {machine["name"]: machine["verdict"] for machine in found["machines"]}
+    assert len(verdicts) == 30
+    assert verdicts == {name: SEEDED[name.rpartition("-")[0]].verdict for name in verdicts}
+
+
+def test_a_run_repairs_all_and_sends_what_the_plan_shows(tmp_path: Path) -> None:
+    with ward() as guests:
+        plan = guests.plan()
+        run = applied(guests, plan, tmp_path)
+        assert Counter(record.result for record in run.machines) == {Result.VERIFIED: 30}
+        assert guests.broken() == set()
+        assert guests.executions() == {step.id: 1 for step in plan.steps}
+        assert guests.disputes(run) == []
+        probe = linux_script(load_rules().endpoints).encode()
+        for machine in plan.machines:
+            shown = [command.text.encode() for step in machine.steps for command in step.commands]
+            assert [script for script in guests.log(machine.machine.id) if script != probe] == shown
+
+
+def test_each_trouble_ends_as_it_should(tmp_path: Path) -> None:
+    troubles = {
+        "host/agent-stopped-00": Trouble(drops=1),
+        "host/unit-masked-01": Trouble(refuses="no room"),
+        "host/agent-missing-02": Trouble(fails=100),
+    }
+    with ward(6, troubles=troubles) as guests:
+        run = applied(guests, guests.plan(), tmp_path)
+        results = {record.machine: record.result for record in run.machines}
+        assert results["host/agent-stopped-00"] is Result.VERIFIED
+        assert results["host/unit-masked-01"] is Result.REFUSED
+        assert results["host/agent-missing-02"] is Result.FAILED
+        assert guests.executions() == {"guests30-00": 1} | {
+            f"guests30-0{number}": 1 for number in range(2, 6)
+        }
+        assert guests.broken() == {"host/unit-masked-01", "host/agent-missing-02"}
+
+
+def test_two_addresses_swapped_are_not_touched(few: Ward, tmp_path: Path) -> None:
+    plan = few.plan()
+    places = {machine.machine.name: machine.machine.connection for machine in plan.machines}
+    one, other = list(places)[:2]
+    few.ssh.hosts_file.write_text(swapped(few.ssh.hosts_file, one, other), encoding="utf-8")
+    mistaken = few.plan("swapped")
+    assert [machine.machine.connection for machine in mistaken.machines][:2] == [places[other], places[one]]
+    run = applied(few, mistaken, tmp_path)
+    refused = {record.machine for record in run.machines if record.result is Result.REFUSED}
+    assert refused == {f"host/{one}", f"host/{other}"}
+    assert not few.executions().keys() & {"swapped-00", "swapped-01"}
+
+
+def test_a_lost_and_a_doubled_step_and_a_false_end_are_disputes(few: Ward, tmp_path: Path) -> None:
+    plan = few.plan()
+    run = applied(few, plan, tmp_path)
+    assert few.disputes(run) == []
+    lost, doubled, false = (machine.machine.id for machine in plan.machines[:3])
+    few.ssh.guests[lost].executions.clear()
+    few.ssh.guests[doubled].executions["guests30-01"] += 1
+    few.ssh.guests[false].change(lambda state: state.changed(auto_update=False))
+    assert [dispute.partition(":")[0] for dispute in few.disputes(run)] == [lost, doubled, false]
+
+
+def test_a_run_that_forgot_a_step_is_disputed(few: Ward, tmp_path: Path) -> None:
+    run = applied(few, few.plan(), tmp_path)
+    first, *others = run.machines
+    forgotten = replace(run, machines=(replace(first, steps=()), *others))
+    assert len(few.disputes(forgotten)) == 1
+    wrong = replace(first.steps[0], ended_at=datetime.now(UTC), result=StepResult("failed", 1))
+    mistaken = replace(run, machines=(replace(first, steps=(wrong,)), *others))
+    assert len(few.disputes(mistaken)) == 1
