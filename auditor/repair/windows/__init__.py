@@ -25,7 +25,7 @@ CHUNK = 225_000
 
 # what stays itself between double quotes in a batch; "%", "^" and "!" do not
 _ARGUMENT = re.compile(r"[A-Za-z0-9 ._:/\\=?&,;+@~()#$'-]{0,1000}(?<!\\)")
-_FILE = re.compile(r"^::file ([a-z]+\.ps1)\n", re.MULTILINE)
+_FILE = re.compile(r"^::file ([a-z_]+\.ps1)\n", re.MULTILINE)
 
 
 def command(step: str, work: Work) -> Script:

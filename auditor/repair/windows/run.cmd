@@ -7,6 +7,6 @@ if errorlevel 1 exit /b 0
 >ending echo The work goes on.
 set "RECEIPT=%~dp0"
 set "PAYLOAD=%~dp0payload"
-cmd /d /c call work.cmd %arguments% >output 2>&1 <nul
+cmd /d /c .\work.cmd %arguments% >output 2>&1 <nul
 ren ending ended-%errorlevel%
 del /q payload payload.part 2>nul
