@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -71,9 +71,10 @@ def _make(path: Path) -> None:
         raise StoreError(f"the store {path} is a folder; name a file in it")
     try:
         _make_folder(path.parent)
-        path.touch(mode=0o600, exist_ok=False)
-    except FileExistsError:
-        return
+        if not path.exists():
+            # opened here only while nobody has it open: closing it would end SQLite's locks on it
+            with suppress(FileExistsError):
+                path.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise StoreError(
             f"cannot make the store {path}: {error.strerror or error}; {_rights(path)}"

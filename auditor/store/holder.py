@@ -40,6 +40,8 @@ def here() -> Holder:
 
 def is_gone(holder: Holder, me: Holder, silent: timedelta, limit: timedelta) -> bool:
     """Whether a holder has died, or was `silent` for longer than the `limit` where one cannot look."""
+    if holder == me:
+        return False
     if (holder.host, holder.pids) != (me.host, me.pids):
         return silent > limit
     if holder.boot != me.boot:
