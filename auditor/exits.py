@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from auditor.model import AuditRun, Verdict
+from auditor.remedy import RepairRun, Result
 
 
 class Exit(IntEnum):
@@ -30,3 +31,14 @@ def exit_code(run: AuditRun, fail_on: str) -> Exit:
     if not run.machines or verdicts[Verdict.UNKNOWN] or not run.coverage.complete:
         return Exit.INCOMPLETE
     return Exit.OK
+
+
+def repair_exit_code(run: RepairRun) -> Exit:
+    """The exit code of repairs: failed and unknown ends are worse than machines that were not touched."""
+    results = {record.result for record in run.machines}
+    if results & {None, Result.FAILED, Result.ROLLED_BACK, Result.NOT_CONFIRMED}:
+        return Exit.REPAIR_FAILED
+    untouched = {record.machine for record in run.machines if record.result is Result.REFUSED}
+    begun = {record.machine for record in run.machines}
+    planned = {one.machine.id for one in run.plan.machines if one.stages}
+    return Exit.INCOMPLETE if untouched or planned - begun else Exit.OK

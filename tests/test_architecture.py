@@ -41,7 +41,7 @@ ALLOWED = {
     "auditor.settings": {"auditor.errors", "auditor.inventory"},
     "auditor.output": PLUGIN_SIDE,
     "auditor.log": {"auditor.errors", "auditor.text", "auditor.credentials"},
-    "auditor.exits": {"auditor.model"},
+    "auditor.exits": {"auditor.model", "auditor.remedy"},
     "auditor.simulator": VOCABULARY
     | {"auditor.rules", "auditor.probe", "auditor.hosts", "auditor.remedy", "auditor.repair.work"}
     | {"auditor.repair.windows"},

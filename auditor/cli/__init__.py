@@ -8,9 +8,9 @@ import typer
 
 from auditor import __version__
 from auditor.cli import audit, demo, simulate
+from auditor.cli.applying import remediate_app
 from auditor.cli.checks import checks_app, rules_app
 from auditor.cli.config import config_app
-from auditor.cli.remediate import remediate_app
 from auditor.cli.remediations import remediations_app
 from auditor.cli.selftest import selftest_app
 from auditor.credentials import hide
