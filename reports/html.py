@@ -1,14 +1,10 @@
 """The run as one self-contained page: charts and coverage in the markup, machines in embedded data."""
 
-import base64
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from auditor import __version__
@@ -26,11 +22,10 @@ from auditor.summary import (
     unknowns,
     worst,
 )
-from auditor.text import visible
 from reports.charts import Part, parts
+from reports.page import chunks, duration, environment, source
 from reports.payload import payload
 
-CHUNK = 64 * 1024
 LISTED = 20
 SCRIPTS = ("data.js", "state.js", "table.js", "detail.js", "page.js")
 
@@ -54,17 +49,8 @@ class CheckRow:
 @renderer("html", suffix=".html")
 def as_html(run: AuditRun) -> Iterator[bytes]:
     """One HTML file that needs no network and no server."""
-    template = _environment().get_template("report.html.j2")
-    return _chunks(template.generate(_context(run)))
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined)
-    environment.filters["visible"] = visible
-    environment.filters["moment"] = _moment
-    environment.filters["number"] = lambda count: f"{count:,}"
-    return environment
+    template = environment().get_template("report.html.j2")
+    return chunks(template.generate(_context(run)))
 
 
 def _context(run: AuditRun) -> dict[str, object]:
@@ -73,7 +59,7 @@ def _context(run: AuditRun) -> dict[str, object]:
     return {
         "run": run,
         "version": __version__,
-        "duration": _duration(run),
+        "duration": duration((run.finished_at - run.started_at).total_seconds()),
         "headline": headline(run),
         "cause": common_cause(run),
         "verdicts": verdicts,
@@ -102,18 +88,14 @@ def _line(result: MachineResult) -> tuple[str, str]:
 
 def _policy(style: str, script: str) -> str:
     return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        f"default-src 'none'; style-src {source(style)}; script-src {source(script)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
 @cache
 def _style() -> str:
-    return _environment().get_template("report.css.j2").render()
+    return environment().get_template("report.css.j2").render()
 
 
 @cache
@@ -121,28 +103,3 @@ def _script() -> str:
     folder = resources.files(__package__) / "templates"
     body = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{body}}})();\n'
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _duration(run: AuditRun) -> str:
-    seconds = max(0.0, (run.finished_at - run.started_at).total_seconds())
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _chunks(pieces: Iterable[str]) -> Iterator[bytes]:
-    waiting: list[str] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= CHUNK:
-            yield "".join(waiting).encode()
-            waiting, size = [], 0
-    yield "".join(waiting).encode()

@@ -18,10 +18,10 @@ SCHEMA_VERSION = "1.0"
 @renderer("json", suffix=".json")
 def as_json(run: AuditRun) -> Iterator[bytes]:
     """One JSON object; every machine stands on a line of its own."""
-    yield _bytes(_head(run)).removesuffix(b"}") + b',"machines":['
+    yield json_bytes(_head(run)).removesuffix(b"}") + b',"machines":['
     separator = b"\n"
     for result in run.machines:
-        yield separator + _bytes(_machine(result))
+        yield separator + json_bytes(_machine(result))
         separator = b",\n"
     yield b"\n]}\n"
 
@@ -39,8 +39,8 @@ def _head(run: AuditRun) -> dict[str, Any]:
         "tool": {"name": "fleet-auditor", "version": __version__},
         "run": {
             "id": run.id,
-            "started_at": _time(run.started_at),
-            "finished_at": _time(run.finished_at),
+            "started_at": utc(run.started_at),
+            "finished_at": utc(run.finished_at),
             "cloud": run.cloud,
             "rule_set": run.rule_set,
             "scope": {name: list(values) for name, values in run.scope.items()},
@@ -98,16 +98,18 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     return {
         "plane": evidence.plane,
         "source": evidence.source,
-        "observed_at": None if observed_at is None else _time(observed_at),
+        "observed_at": None if observed_at is None else utc(observed_at),
         "value": evidence.value,
     }
 
 
-def _time(at: datetime) -> datetime:
+def utc(at: datetime) -> datetime:
+    """The same moment in UTC."""
     return at.astimezone(UTC)
 
 
-def _bytes(document: Mapping[str, Any]) -> bytes:
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """A document as JSON, whatever text machines sent."""
     try:
         return orjson.dumps(document, option=orjson.OPT_UTC_Z)
     except orjson.JSONEncodeError:  # orjson refuses lone surrogates; machines may send them

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from auditor.model import AuditRun, Status, Verdict
 from reports.charts import parts
-from reports.html import _environment, as_html
+from reports.html import as_html
+from reports.page import environment
 
 TEXT = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
     [
@@ -152,10 +153,10 @@ def test_a_complete_run_says_so(demo_run: Callable[..., AuditRun]) -> None:
 
 
 def test_every_template_is_strict_and_escapes() -> None:
-    environment = _environment()
-    assert environment.autoescape is True
+    templates = environment()
+    assert templates.autoescape is True
     with pytest.raises(jinja2.UndefinedError):
-        environment.from_string("{{ forgotten }}").render()
+        templates.from_string("{{ forgotten }}").render()
 
 
 @given(counts=st.dictionaries(st.sampled_from(list(Status)), st.integers(0, 10**6)))

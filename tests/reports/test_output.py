@@ -12,7 +12,7 @@ from auditor.errors import OutputError, UsageError
 from auditor.model import AuditRun
 from auditor.output import write_reports
 from auditor.plugin import renderer
-from reports import RENDERERS
+from reports import AUDIT_RENDERERS as RENDERERS
 
 
 @renderer("broken", suffix=".broken")
