@@ -19,6 +19,7 @@ class _Interface:
     primary: bool
     private: tuple[str, ...]
     public_ids: tuple[str, ...]
+    subnets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _addresses(nics: Sequence[_Interface], publics: Mapping[str, _Public]) -> Ni
         private=tuple(address for nic in nics for address in nic.private),
         public=tuple(public.address for public in seen if public.address),
         fqdn=next((public.name for public in seen if public.name), None),
+        subnets=tuple(dict.fromkeys(subnet for nic in nics for subnet in nic.subnets)),
     )
 
 
@@ -84,12 +86,14 @@ def _interface(entry: Any) -> _Interface:
         for item in wire.sequence(properties.get("ipConfigurations"), "ipConfigurations")
     ]
     settings.sort(key=lambda item: item.get("primary") is not True)
+    subnets = [wire.mapping(item.get("subnet"), "subnet") for item in settings]
     publics = [wire.mapping(item.get("publicIPAddress"), "publicIPAddress") for item in settings]
     return _Interface(
         vm=wire.identifier(vm.get("id"), "the interface's VM"),
         primary=properties.get("primary") is True,
         private=tuple(found for item in settings if (found := wire.text(item.get("privateIPAddress")))),
         public_ids=tuple((wire.text(item.get("id")) or "").lower() for item in publics if item),
+        subnets=tuple(found.lower() for item in subnets if (found := wire.text(item.get("id")))),
     )
 
 

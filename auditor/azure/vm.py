@@ -1,6 +1,7 @@
 """A VM as the list and the model have it: wire JSON to `Machine` and `VmModel`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +60,13 @@ def parse_vm(item: Any, observed_at: datetime) -> tuple[Machine, VmModel]:
         resource_group=group,
         tags=_tags(body.get("tags")),
     )
-    return machine, _model(properties, os_profile, os_disk, observed_at)
+    model = _model(properties, os_profile, os_disk, observed_at)
+    return machine, replace(
+        model,
+        availability_set=_reference(properties.get("availabilitySet")),
+        scale_set=_reference(properties.get("virtualMachineScaleSet")),
+        zone=next(iter(wire.texts(body.get("zones"), "zones")), None),
+    )
 
 
 def _model(
@@ -80,6 +87,12 @@ def _model(
         created_at=wire.moment(properties.get("timeCreated")),
         observed_at=observed_at,
     )
+
+
+def _reference(value: Any) -> str | None:
+    """The id of another resource, lower-cased; None where there is none."""
+    found = wire.text(wire.mapping(value, "a reference").get("id"))
+    return found.strip().lower() if found else None
 
 
 def _platform(os_disk: Mapping[str, Any], os_profile: Mapping[str, Any]) -> Platform:

@@ -8,7 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class VmModel:
-    """What the VM list says; `provision_vm_agent` is an intent set at creation, never evidence."""
+    """What the VM list says; `provision_vm_agent` is an intent set at creation, never evidence.
+
+    `availability_set` and `scale_set` are lower-cased ids, `zone` is the number of its availability zone.
+    """
 
     vm_id: str | None
     provisioning_state: str | None
@@ -17,6 +20,9 @@ class VmModel:
     managed_disks: bool | None
     created_at: datetime | None
     observed_at: datetime
+    availability_set: str | None = None
+    scale_set: str | None = None
+    zone: str | None = None
 
 
 # ---- what Azure last heard from the guest (plane: instance-view) -------------------------------

@@ -188,13 +188,13 @@ class Compute:
 
 
 def operation_headers(
-    call: Call, state: VmState, operation: Operation, location: bool = True
+    call: Call, state: VmState, operation: Operation, *, location: bool = True, status: bool = True
 ) -> dict[str, str]:
-    """Where an operation on a VM can be followed."""
+    """Where an operation on a VM can be followed: by its status, by its result, or by both."""
     base = f"/subscriptions/{state.vm.subscription}/providers/Microsoft.Compute"
     path = f"{base}/locations/{state.vm.location}/operations/{operation.id}"
     version = call.query["api-version"]
-    headers = {"Azure-AsyncOperation": signed(call.base, path, version, "p=0&")}
+    headers = {"Azure-AsyncOperation": signed(call.base, path, version, "p=0&")} if status else {}
     if location:
         headers["Location"] = signed(call.base, path, version, "p=0&monitor=true&")
     return headers

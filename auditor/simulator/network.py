@@ -43,6 +43,7 @@ class Network:
             "primary": True,
             "privateIPAddress": self._world.options.addresses.get(vm.key, _private(state)),
             "privateIPAllocationMethod": "Dynamic",
+            "subnet": {"id": f"{_group(state)}/virtualNetworks/vnet-{vm.location}/subnets/{_subnet(state)}"},
         }
         if _number(state) % 4 == 0:
             settings["publicIPAddress"] = {"id": _public_id(state)}
@@ -78,6 +79,10 @@ def _public_id(state: VmState) -> str:
 def _group(state: VmState) -> str:
     vm = state.vm
     return f"/subscriptions/{vm.subscription}/resourceGroups/{vm.group}/providers/Microsoft.Network"
+
+
+def _subnet(state: VmState) -> str:
+    return ("front", "back")[_number(state) % 2]
 
 
 def _private(state: VmState) -> str:
