@@ -63,8 +63,8 @@ _HOW = (
         undo="None: an older agent is not put back. msiexec itself takes back an installation that fails.",
         never="It installs nothing while a restart of Windows is pending, a snapshot is being taken, WMI "
         "does not answer, the installer service is disabled or the disk is nearly full; nothing that is "
-        "older than what is there, for another processor, or not signed by the publisher. It restarts Windows "
-        "only with --allow-reboot.",
+        "older than what is there, for another processor, or not signed by the publisher. It restarts "
+        "Windows only with --allow-reboot.",
         sources=_SOURCES,
     ),
 )

@@ -5,9 +5,10 @@ connection ends nothing but the question.
 """
 
 import base64
+import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from auditor.hosts import Script, Shell
 from auditor.remedy import Payload, Work
 from auditor.repair.windows.scripts import Piece, pieces, runner
 
-__all__ = ["Piece", "command", "files", "pieces", "push"]
+__all__ = ["Piece", "arguments", "command", "digest", "files", "pieces", "push"]
 
 PATIENCE = 15
 """Seconds that one command waits for the work before it says that it still runs."""
@@ -45,10 +46,13 @@ def files(work: Work) -> dict[str, str]:
     for argument in work.arguments:
         if not _ARGUMENT.fullmatch(argument):
             raise ValueError(f"{argument!r} cannot be given to a batch")
-    arguments = " ".join(f'"{argument}"' for argument in work.arguments)
     batch, *rest = _FILE.split(work.text)
     scripts = dict(zip(rest[::2], rest[1::2], strict=True))
-    texts = {"run.cmd": runner().replace("%arguments%", arguments), "work.cmd": batch, **scripts}
+    texts = {
+        "run.cmd": runner().replace("%arguments%", _quoted(work.arguments)),
+        "work.cmd": batch,
+        **scripts,
+    }
     if not all(text.isascii() for text in texts.values()):
         raise ValueError("a batch is ASCII: its code page is the guest's")
     return {name: text.replace("\n", "\r\n") for name, text in texts.items()}
@@ -89,3 +93,22 @@ def _script(name: str, asked: dict[str, object]) -> Script:
 @cache
 def _texts() -> dict[str, str]:
     return {piece.name: piece.text for piece in pieces()}
+
+
+def digest(contents: Mapping[str, str]) -> str:
+    """The SHA-256 that a work is known by, from the `files` of its folder but the task's own batch."""
+    work = {name: text for name, text in contents.items() if name != "run.cmd"}
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def arguments(contents: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The arguments of a work, from the `files` of its folder; None where the task's batch is not ours."""
+    head, tail = runner().replace("\n", "\r\n").split("%arguments%")
+    batch = contents.get("run.cmd", "")
+    words = batch.removeprefix(head).removesuffix(tail)
+    given = tuple(re.findall(r'"([^"]*)"', words))
+    return given if batch == f"{head}{_quoted(given)}{tail}" else None
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return " ".join(f'"{word}"' for word in words)

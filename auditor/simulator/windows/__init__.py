@@ -8,13 +8,16 @@ from auditor.simulator.windows.catalogue import WINDOWS_GUESTS, WindowsGuestStat
 from auditor.simulator.windows.executor import WindowsGuest
 from auditor.simulator.windows.guests import WinRmGuests
 from auditor.simulator.windows.state import WindowsService, WindowsState, healthy
+from auditor.simulator.windows.works import Msi, WindowsTrouble
 
 __all__ = [
     "WINDOWS_GUESTS",
+    "Msi",
     "WinRmGuests",
     "WindowsGuest",
     "WindowsGuestState",
     "WindowsService",
     "WindowsState",
+    "WindowsTrouble",
     "healthy",
 ]

@@ -3,6 +3,8 @@
 import json
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +13,7 @@ from typing import Any, Self
 from auditor.simulator.estate import Truth
 from auditor.simulator.windows.catalogue import WINDOWS_GUESTS, WindowsGuestState
 from auditor.simulator.windows.executor import WindowsGuest
+from auditor.simulator.windows.works import WindowsTrouble
 from auditor.simulator.wsman import WinRmServer
 
 USER = "SIM\\auditor"
@@ -22,12 +25,18 @@ class WinRmGuests:
     """The guests behind HTTPS and NTLM, each at a port of its own on 127.0.0.1.
 
     `hosts_file` is an inventory; authority and password stand in files beside it. `refused` tells what no
-    guest knew.
+    guest knew. `running` are the guests by name: repairs change them, and `troubles` says by name what goes
+    wrong then.
     """
 
-    def __init__(self, guests: tuple[WindowsGuestState, ...] = OUTSIDE_AZURE) -> None:
+    def __init__(
+        self,
+        guests: tuple[WindowsGuestState, ...] = OUTSIDE_AZURE,
+        troubles: Mapping[str, WindowsTrouble] | None = None,
+    ) -> None:
         self._guests = guests
-        self._executors = {guest.name: WindowsGuest(guest.state) for guest in guests}
+        wrong = troubles or {}
+        self.running = {guest.name: WindowsGuest(guest.state, wrong.get(guest.name)) for guest in guests}
         self._stack = ExitStack()
         self._folder = tempfile.TemporaryDirectory(prefix="auditor-windows-")
         self.folder = Path(self._folder.name)
@@ -37,7 +46,12 @@ class WinRmGuests:
     @property
     def refused(self) -> list[str]:
         """Every command that no guest recognised."""
-        return [command for executor in self._executors.values() for command in executor.refused]
+        return [command for guest in self.running.values() for command in guest.refused]
+
+    @property
+    def executions(self) -> Counter[str]:
+        """How often the work of each step began, in all guests."""
+        return sum((guest.executions for guest in self.running.values()), Counter())
 
     def truth(self) -> dict[str, Truth]:
         """The truth per guest, by its machine id."""
@@ -52,7 +66,7 @@ class WinRmGuests:
             file.write(_PASSWORD)
         hosts = []
         for guest in self._guests:
-            server = WinRmServer(self._executors[guest.name], accounts={USER: _PASSWORD})
+            server = WinRmServer(self.running[guest.name], accounts={USER: _PASSWORD})
             self.servers[guest.name] = self._stack.enter_context(server)
             hosts.append(_host(guest, server, password))
         self.hosts_file.write_text(json.dumps({"hosts": hosts}, indent=2), encoding="utf-8")
