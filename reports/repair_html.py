@@ -78,6 +78,7 @@ def plan_page(plan: Plan) -> Iterator[bytes]:
         "repair-plan.html.j2",
         {
             "plan": plan,
+            "machines": sorted(plan.machines, key=lambda one: not one.stages),
             "risks": risks,
             "bar": parts(risks, tuple(Risk)),
             "tones": RISK_TONES,

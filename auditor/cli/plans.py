@@ -56,6 +56,7 @@ def print_plan(
     """
     tolerate(console)
     chosen = [one for one in plan.machines if name is None or _is(one, name)]
+    chosen.sort(key=lambda one: not one.stages)
     _line(console, f"Plan {plan.id} of {plan.created_at:%Y-%m-%d %H:%M %Z}", "bold")
     _line(console, f"cloud {plan.cloud}, rules {plan.rule_set}, SHA-256 {plan.digest}", "dim")
     _line(console, f"{blast_radius(plan)}.", "bold")
@@ -96,7 +97,7 @@ def _print_step(step: Step, console: Console, *, commands: bool) -> None:
     about = Text(f"{_shown(step.what)} ")
     about.append("[").append(f"{step.risk} risk", style=RISK_STYLES[step.risk])
     about.append(f", {step.channel}, {_reversible(step)}{', may reboot' if step.reboot else ''}]")
-    console.print(Padding(about, (0, 0, 0, 5), expand=False))
+    _put(console, about, 5)
     _line(console, f"why: {step.why}", indent=7)
     _line(console, f"then: {step.expect}", indent=7)
     if commands:
@@ -203,7 +204,15 @@ def _count(count: int, one: str, many: str) -> str:
 
 
 def _line(console: Console, text: str, style: str = "", indent: int = 0) -> None:
-    console.print(Padding(Text(_shown(text), style=style), (0, 0, 0, indent), expand=False))
+    _put(console, Text(_shown(text), style=style), indent)
+
+
+def _put(console: Console, text: Text, indent: int) -> None:
+    """A paragraph folded to a terminal's width, and a whole line everywhere else."""
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent), expand=False))
+    else:
+        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
 
 
 def _shown(text: str, length: int = LONGEST) -> str:

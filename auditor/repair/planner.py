@@ -130,13 +130,13 @@ class Planner:
                 yield Unrepaired((one.check,), f"the report's finding no longer stands; now {why}")
 
     def _unjudged(self, result: MachineResult) -> Iterator[Unrepaired]:
-        """Checks that could not be judged, by reason; an earlier report's are told of above."""
+        """Checks that could not be judged, by reason: blockers, and those asked for; see also `_changed`."""
         if self.wanted.reported is not None:
             return
         reasons: dict[str, list[str]] = {}
         for one in result.findings:
-            counts = one.status is Status.UNKNOWN and one.severity is not Severity.INFO
-            if counts and self._wants(result.machine, one):
+            asked = self.wanted.named or self.wanted.checks is not None or one.severity is Severity.BLOCKER
+            if one.status is Status.UNKNOWN and asked and self._wants(result.machine, one):
                 reasons.setdefault(one.reason or one.summary, []).append(one.check)
         for reason, checks in reasons.items():
             how = "see that it can be read, and plan again: what is not known is not repaired"

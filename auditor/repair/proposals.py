@@ -151,11 +151,11 @@ class Proposals:
                 yield self._nobody(finding, bar if finding.check in repairable else None)
 
     def _nobody(self, finding: Finding, bar: Barred | None) -> Unrepaired:
-        if bar is not None:
-            return Unrepaired((finding.check,), bar.reason, bar.how)
-        remarks = "; ".join(self._remarks.get(finding.check, ()))
-        reason = remarks or "no remediation repairs this check"
-        return Unrepaired((finding.check,), reason, finding.remediation or "")
+        """A finding that no remediation took up; `bar` may be why the guest could not tell them enough."""
+        remarks = [*self._remarks.get(finding.check, ()), *([bar.reason] if bar else ())]
+        advice = finding.remediation or ""
+        how = f"{advice} Or {bar.how}." if bar and advice else bar.how if bar else advice
+        return Unrepaired((finding.check,), "; ".join(remarks) or "no remediation repairs this check", how)
 
 
 def undo_id(step: str) -> str:

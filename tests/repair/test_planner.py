@@ -249,7 +249,7 @@ def test_an_unseen_guest_says_that_there_is_no_way_in() -> None:
     )
     found = left(only(facts, remediations=[asks]), "vm-agent-ready")
     assert found is not None
-    assert found.reason == "no way into this guest: connection refused"
+    assert found.reason == "agent-install: the guest is not seen; no way into this guest: connection refused"
 
 
 def test_another_machines_guest_is_refused_whole() -> None:
@@ -319,9 +319,11 @@ def test_only_the_checks_asked_for_are_repaired_and_all_are_judged() -> None:
 
 
 def test_what_cannot_be_judged_is_named_with_its_reason() -> None:
-    found = left(only(host()), "guest-clock")
-    assert found is not None
-    assert found.reason == "could not be judged: the guest's clock was not seen"
+    for wanted in (Wanted(named=True), Wanted(frozenset({"guest-clock"}))):
+        found = left(only(host(), wanted=wanted), "guest-clock")
+        assert found is not None
+        assert found.reason == "could not be judged: the guest's clock was not seen"
+    assert left(only(host()), "guest-clock") is None
 
 
 def test_an_earlier_report_chooses_machines_and_checks() -> None:
