@@ -13,7 +13,7 @@ import pytest
 
 from auditor.errors import StoreError
 from auditor.remedy import Result
-from auditor.store.holder import here, is_gone
+from auditor.store.holder import here
 from auditor.store.journal import SqliteJournal
 from tests.store.conftest import Start
 from tests.store.sample import DONE, WELL, plan_of
@@ -106,14 +106,26 @@ def contending(process: "subprocess.Popen[str]") -> str:
     return str(run)
 
 
-def test_a_system_that_tells_no_start_time_goes_by_age() -> None:
-    me = here()
-    other = type(me)(me.host, me.pids, me.boot, os.getppid(), "")
-    limit = timedelta(hours=2)
-    assert not is_gone(me, me, timedelta(hours=3), limit)
-    assert is_gone(other, me, timedelta(0), limit), "here the start time is known, and differs"
-    assert me.started
-    assert me.boot
+WITHOUT_PROC = """
+import os, sys
+from dataclasses import replace
+from datetime import timedelta
+from auditor.store.holder import here, is_gone
+
+me, limit = here(), timedelta(hours=2)
+assert (me.boot, me.started) == ("", ""), me
+alive, dead = replace(me, pid=os.getppid()), replace(me, pid=int(sys.argv[1]))
+asked = [(me, 3), (alive, 0), (alive, 3), (dead, 0)]
+print([is_gone(holder, me, timedelta(hours=hours), limit) for holder, hours in asked])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root takes /proc away")
+def test_a_system_that_tells_no_start_times_goes_by_age(root: Path) -> None:
+    script = 'mount -t tmpfs none /proc && "$0" -c "$1" "$2"; exit $?'
+    command = ["unshare", "--mount", "sh", "-c", script, sys.executable, WITHOUT_PROC, str(dead())]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root).stdout
+    assert said == "[False, False, True, True]\n"
 
 
 def test_a_killed_run_is_taken_over_and_an_ended_journal_lets_go(

@@ -164,9 +164,10 @@ def test_a_disk_that_may_not_be_written(small_disk: Path) -> None:
         SqliteJournal.open(small_disk / "new.db")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this user may write everywhere")
     with pytest.raises(StoreError, match=r"cannot make the store .*Permission denied; this user"):
         SqliteJournal.open(tmp_path / "auditor.db")
 
