@@ -1,6 +1,8 @@
 """`auditor remediate`: plans made, shown and exported."""
 
 import asyncio
+import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +22,22 @@ from auditor.output import write_whole
 from auditor.plugin import load_checks, load_remediations, load_repair_renderers
 from auditor.remedy import Plan, RepairOptions
 from auditor.repair.document import plan_bytes, read_plan
+from auditor.repair.export_ansible import as_ansible
+from auditor.repair.export_az import as_az
+from auditor.repair.export_bash import as_bash
+from auditor.repair.export_powershell import as_powershell
 from auditor.settings import settings
 from auditor.summary import seen
 from auditor.text import visible
 
 remediate_app = typer.Typer(no_args_is_help=True, help="Plan repairs, look at plans, apply them.")
 
+EXPORTERS: Mapping[str, Callable[[Plan], str]] = {
+    "az": as_az,
+    "powershell": as_powershell,
+    "bash": as_bash,
+    "ansible": as_ansible,
+}
 PANEL = "Repairs"
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan's JSON file.", show_default=False)]
 
@@ -157,3 +169,24 @@ def show(
         if vm.lower() not in known:
             raise SettingsError(f"--vm: the plan has no machine {vm!r}")
     print_plan(found, Console(), commands=commands, name=vm)
+
+
+@remediate_app.command("export")
+def export(
+    file: PlanFile,
+    format: Annotated[str, typer.Option(metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it here (default: standard output)")
+    ] = None,
+) -> None:
+    """Print a plan as a script, for people who may not let a tool write."""
+    if format not in EXPORTERS:
+        raise SettingsError(f"--format: unknown format {format!r}; known: {', '.join(EXPORTERS)}")
+    content = EXPORTERS[format](read_plan(file)).encode("utf-8", "backslashreplace")
+    if output is None:
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        write_whole(output, (content,))
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
