@@ -73,9 +73,10 @@ def vm_reapply(case: Case) -> Answer:
         return Nothing("the VM's provisioning has not failed")
     if isinstance(facts.instance, Unseen):
         return Nothing(f"the VM's power state was not seen: {facts.instance.reason}")
-    if facts.instance.power_state != "running":
+    power = facts.instance.power_state
+    if power != "running":
         return Manual(
-            f"the VM is {facts.instance.power_state or 'in an unknown power state'}; one that runs is reapplied",
+            f"the VM is {power or 'in an unknown power state'}, and only one that runs is reapplied",
             "Start the VM; if its provisioning fails again, look at its activity log.",
         )
     action = Action(

@@ -42,6 +42,7 @@ ALLOWED = {
     "auditor.output": PLUGIN_SIDE,
     "auditor.log": {"auditor.errors", "auditor.text", "auditor.credentials"},
     "auditor.exits": {"auditor.model", "auditor.remedy"},
+    "auditor.doctor": VOCABULARY | {"auditor.azure.estate", "auditor.azure.rights"},
     "auditor.simulator": VOCABULARY
     | {"auditor.rules", "auditor.probe", "auditor.hosts", "auditor.remedy", "auditor.repair.work"}
     | {"auditor.repair.windows"},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from auditor.azure import traffic
 from auditor.azure.instance import parse_instance_view
 from auditor.azure.patience import Patience
+from auditor.azure.rights import Examination
 from auditor.azure.throttle import MAX_WAIT, Gate
 from auditor.engine import Inventory
 from auditor.errors import NotFound, SourceError
@@ -96,6 +97,12 @@ class Azure:
         from auditor.azure.repairs import Repairs  # noqa: PLC0415 - with the SDK
 
         return Repairs(self._arm, patience)
+
+    async def examine(self, wanted: frozenset[str]) -> Examination:
+        """What the identity may do of what is wanted; raises `AuthenticationError` for nobody signed in."""
+        from auditor.azure.examination import examine  # noqa: PLC0415 - with the SDK
+
+        return await examine(self._arm, wanted)
 
     def backup(self, machine: Machine) -> Backup | Unseen:
         """What the vaults say of one VM; call `read_vaults` first."""

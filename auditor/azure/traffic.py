@@ -22,6 +22,7 @@ API = {
     "vaults": "2026-11-01",
     "backup": "2026-10-01",
     "network": "2024-05-01",
+    "permissions": "2022-04-01",
 }
 
 HIGH_COST_GET = Quota("HighCostGet", 900, 300 / 60)
@@ -65,6 +66,13 @@ class Call:
 def subscriptions() -> Call:
     """Every subscription that the identity can see."""
     return _call("/subscriptions", "subscriptions", (), "Microsoft.Resources/subscriptions/read")
+
+
+def permissions(scope: str) -> Call:
+    """What the identity may do at a subscription or resource group (its id)."""
+    path = f"{_path(scope)}/providers/Microsoft.Authorization/permissions"
+    lanes = (_arm(scope.split("/")[2].lower()),)
+    return _call(path, "permissions", lanes, "Microsoft.Authorization/permissions/read")
 
 
 def descendants(group: str) -> Call:
@@ -160,8 +168,7 @@ def start_backup(item_id: str, subscription: str) -> Call:
 
 def backup_operation(url: str, subscription: str) -> Call:
     """An operation on a protected item, at the address that Azure gave."""
-    kind = "operationResults" if "/operationresults/" in url.lower() else "operationsStatus"
-    right = f"{_ITEM_RIGHT}/{kind}/read"
+    right = f"{_ITEM_RIGHT}/operationsStatus/read"
     return Call(url, (_per_action(right, subscription), _arm(subscription)), right)
 
 

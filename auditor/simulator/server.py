@@ -132,7 +132,6 @@ class RunningServer(Steering):
             return _throttled(route, charged)
         try:
             if route.action:
-                self.stats.actions[route.action] += 1
                 self.world.demand(route.action, call.path)
             reply = route.handle(call)
         except ArmError as error:

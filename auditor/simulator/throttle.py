@@ -77,11 +77,10 @@ _ARM_COUNTERS = {
 
 @dataclass(slots=True)
 class Stats:
-    """What was served: requests by kind, how many were answered 429 for their quota, rights by action."""
+    """What was served: requests by kind, and how many were answered 429 for their quota."""
 
     requests: Counter[str] = field(default_factory=Counter)
     throttled: Counter[str] = field(default_factory=Counter)
-    actions: Counter[str] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:

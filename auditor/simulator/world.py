@@ -1,6 +1,7 @@
 """The estate while it is served: look-ups by path, and operations under way."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ class World:
     def __init__(self, estate: Estate, options: Options) -> None:
         self.estate = estate
         self.options = options
+        self.demanded: Counter[str] = Counter()
         self.operations: dict[str, Operation] = {}
         self.vms = {vm.key: VmState(vm) for vm in estate.vms}
         due = _half_hour(time.time() + 3600 * options.next_backup_hours)
@@ -94,6 +96,7 @@ class World:
 
     def demand(self, action: str, path: str) -> None:
         """Raise the 403 of an action that the identity may not do there."""
+        self.demanded[action] += 1
         if not allowed(self.options.grants, action, path):
             raise forbidden(self.estate.client_id, action, path)
 
