@@ -36,8 +36,8 @@ _NOTHING_THERE = frozenset({"missingsubscriptionregistration", "subscriptionnotr
 class Answer:
     """What Azure said to one request, whatever its status.
 
-    `operation` and `location` are where to follow it, `wait` is when to ask again (seconds), `error` is the
-    status with Azure's code and message.
+    `operation`, or else `location`, is where to follow it, `wait` is when to ask again (seconds); `error` is
+    the status with Azure's code and message.
     """
 
     status: int
@@ -152,10 +152,8 @@ class Arm:
 
     def _answer(self, response: AsyncHttpResponse) -> Answer:
         headers = response.headers
-        operation, location = (
-            self._next(headers.get("Azure-AsyncOperation")),
-            self._next(headers.get("Location")),
-        )
+        operation = self._next(headers.get("Azure-AsyncOperation"))
+        location = None if operation else self._next(headers.get("Location"))
         try:
             body = wire.document(response.content) if response.content else None
         except orjson.JSONDecodeError:
