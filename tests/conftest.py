@@ -27,12 +27,13 @@ def require_lane(name: str, present: bool) -> None:
 def _no_settings_of_the_user(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No AUDITOR_ variable and no settings file of the person who runs the tests leaks in."""
+    """No AUDITOR_ variable, settings file or store of the person who runs the tests leaks in."""
     keep = {"AUDITOR_REQUIRE_LANES", "AUDITOR_RECORDINGS", "AUDITOR_AZ", "AUDITOR_ANSIBLE"}
     for name in set(os.environ) - keep:
         if name.startswith("AUDITOR_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ class Looker(Protocol):
     """Sees a machine as it is now."""
 
     async def present(self, machine: Machine) -> Present:
-        """Everything that gates and checks need, nothing of it remembered."""
+        """Everything that checks and gates need but the backups, nothing of it remembered."""
 
     async def backups(self, machine: Machine) -> BackupsNow | Unseen | None:
         """The backups of a machine now; None outside Azure."""
@@ -35,13 +35,13 @@ class AuditLooker:
     azure: AzureRepairs | None
 
     async def present(self, machine: Machine) -> Present:
-        """Azure's view first, then the guest and the judgement, and the jobs last, which age fastest."""
+        """Azure's view first, then the guest and the judgement."""
         vm = await self._now(machine)
         model = vm.model if isinstance(vm, VmNow) else None
         facts = await self.audit.collect(machine, model)
         result = await asyncio.to_thread(judge, facts, self.audit.checks, self.audit.rules)
         findings = {finding.check: finding for finding in result.findings}
-        return Present(facts, findings, vm, await self.backups(machine))
+        return Present(facts, findings, vm)
 
     async def backups(self, machine: Machine) -> BackupsNow | Unseen | None:
         """The backups of a machine now; None outside Azure."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ READY = "provisioningstate/succeeded"
 CONFIRMED_BY_AZURE = frozenset({HEARD, "extension-health", "backup-health"})
 """Checks whose evidence comes from Azure, some minutes after the guest."""
 DONE = frozenset({"done", "nothing"})
+LONGEST_PAUSE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Mender:
             for stage in self._planned.stages:
                 if self._wanted(stage, present):
                     present = await self._stage(stage)
-            return await self._verdict()
+            return await self._verdict(present)
         except _Ended as end:
             return end.outcome
 
@@ -78,6 +79,8 @@ class Mender:
 
     async def _enter(self) -> Present:
         present = await self._work.look.present(self._machine)
+        # last: nothing ages faster
+        present = replace(present, backups=await self._work.look.backups(self._machine))
         found = gates(self._planned, present, self._work.limits)
         await asyncio.to_thread(
             self._work.journal.look,
@@ -89,9 +92,15 @@ class Mender:
         if reason := closed(found):
             raise _Ended(self._stopped_by(reason, present))
         if not self._records and not present.bad(self._targets):
-            holds = "nothing is left to do: " + ", ".join(self._targets) + " no longer fail"
-            raise _Ended(Outcome(Result.SKIPPED, holds, standings(present.findings)))
+            raise _Ended(self._nothing_wrong(present))
         return present
+
+    def _nothing_wrong(self, present: Present) -> Outcome:
+        """No finding is bad any more; one that cannot be seen now is no reason to touch a machine."""
+        after, left = standings(present.findings), self._left(self._targets, present)
+        if left:
+            return Outcome(Result.REFUSED, f"finding: it can no longer be judged: {', '.join(left)}", after)
+        return Outcome(Result.SKIPPED, f"nothing is left to do: {', '.join(self._targets)}", after)
 
     def _stopped_by(self, reason: str, present: Present) -> Outcome:
         """A machine that was not touched is refused; one half done stays open until it can be looked at."""
@@ -190,13 +199,14 @@ class Mender:
 
     async def _settled(self, checks: tuple[str, ...], trouble: str) -> tuple[Present, tuple[str, ...]]:
         """The machine once these checks hold, or once the time for that is over."""
-        start = time.monotonic()
+        start, pause = time.monotonic(), self._work.patience.pause
         while True:
             present = await self._work.look.present(self._machine)
             left = self._left(checks, present)
             if not left or trouble or time.monotonic() - start > self._time_for(left):
                 return present, left
-            await asyncio.sleep(self._work.patience.pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _left(self, checks: tuple[str, ...], present: Present) -> tuple[str, ...]:
         """The checks that do not hold; what cannot be seen does not hold."""
@@ -224,9 +234,15 @@ class Mender:
             for status in view.agent.statuses
         )
 
-    async def _verdict(self) -> Outcome:
+    @staticmethod
+    def _speaks(present: Present) -> bool:
+        """Whether this machine's agent is one that Azure hears; some policies do without."""
+        found = present.findings.get(HEARD)
+        return found is not None and found.status is not Status.SKIP
+
+    async def _verdict(self, present: Present) -> Outcome:
         wanted = self._targets
-        if self._machine.in_azure and self._touched_at is not None:
+        if self._machine.in_azure and self._touched_at is not None and self._speaks(present):
             wanted = tuple(dict.fromkeys((*wanted, HEARD)))
         present, left = await self._settled(wanted, "")
         after = standings(present.findings)
