@@ -110,8 +110,8 @@ class VaultState:
                 continue
             self._pending.remove(entry)
             if item is not None and job.status == "Completed":
-                points = self._points.setdefault(name, [])
-                points.append(_point(item, instant(now), consistency, len(points) + 2))
+                points = self._points.setdefault(name, self.points_of(item)[::-1])
+                points.append(_point(item, instant(now), consistency, len(points) + 1))
                 self.put_item(_backed_up(item, now))
             elif item is not None:
                 changed = {"lastBackupStatus": job.status, "lastBackupTime": instant(now)}

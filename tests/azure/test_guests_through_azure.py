@@ -192,6 +192,10 @@ def test_addresses_come_from_the_interfaces(open_arm: OpenArm) -> None:
         assert set(found) == {machine.id for machine in machines}
         assert found[chosen.key].private == ("127.0.0.9",)
         assert any(addresses.public for addresses in found.values())
+        (subnet,) = found[chosen.key].subnets
+        assert subnet == subnet.lower()
+        assert subnet.startswith(f"/subscriptions/{chosen.subscription}/resourcegroups/")
+        assert len({subnet for addresses in found.values() for subnet in addresses.subnets}) > 1
 
     play(open_arm, scenario, options=Options(addresses={chosen.key: "127.0.0.9"}))
 

@@ -372,3 +372,14 @@ def test_times(value: Any, read: datetime | None) -> None:
 )
 def test_numbers(value: Any, read: int | None) -> None:
     assert wire.number(value) == read
+
+
+def test_what_a_vm_shares_with_others() -> None:
+    references = {
+        "availabilitySet": {"id": "/Subscriptions/S/AS"},
+        "virtualMachineScaleSet": {"id": "/X/VMSS"},
+    }
+    _, model = parse_vm({**vm_body(**references), "zones": ["2"]}, NOW)
+    assert (model.availability_set, model.scale_set, model.zone) == ("/subscriptions/s/as", "/x/vmss", "2")
+    _, alone = parse_vm(vm_body(), NOW)
+    assert (alone.availability_set, alone.scale_set, alone.zone) == (None, None, None)
