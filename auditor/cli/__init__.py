@@ -11,6 +11,7 @@ from auditor.cli import audit, demo, simulate
 from auditor.cli.applying import remediate_app
 from auditor.cli.checks import checks_app, rules_app
 from auditor.cli.config import config_app
+from auditor.cli.doctor import doctor
 from auditor.cli.remediations import remediations_app
 from auditor.cli.selftest import selftest_app
 from auditor.credentials import hide
@@ -35,6 +36,7 @@ app.add_typer(remediate_app, name="remediate")
 app.add_typer(remediations_app, name="remediations")
 app.add_typer(rules_app, name="rules")
 app.add_typer(config_app, name="config")
+app.command("doctor")(doctor)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.add_typer(selftest_app, name="selftest")

@@ -100,7 +100,7 @@ def ssh_command(way: Connection) -> tuple[str, ...]:
     if way.key is not None:
         words += ["-i", way.key]
     if way.jump:
-        words += ["-J", ",".join(reversed(way.jump))]
+        words += ["-J", ",".join(way.jump)]
     if way.user is not None:
         words += ["-l", way.user]
     return (*words, "--", way.address)
