@@ -125,7 +125,7 @@ class Mender:
                 trouble = f"{step.what}: {_words(result)}"
                 break
             done.append(step)
-        present, left = await self._settled(stage.repairs, trouble)
+        present, left = await self._settled(stage.repairs, waiting=not trouble)
         if trouble or left:
             self._troubles.append(f"{stage.remediation}: {trouble or 'still not well: ' + ', '.join(left)}")
             if await self._take_back(done):
@@ -197,13 +197,13 @@ class Mender:
 
     # ---- after ------------------------------------------------------------------------------------
 
-    async def _settled(self, checks: tuple[str, ...], trouble: str) -> tuple[Present, tuple[str, ...]]:
-        """The machine once these checks hold, or once the time for that is over."""
+    async def _settled(self, checks: tuple[str, ...], *, waiting: bool) -> tuple[Present, tuple[str, ...]]:
+        """The machine once these checks hold, or once the time for that is over (not waiting: now)."""
         start, pause = time.monotonic(), self._work.patience.pause
         while True:
             present = await self._work.look.present(self._machine)
             left = self._left(checks, present)
-            if not left or trouble or time.monotonic() - start > self._time_for(left):
+            if not left or not waiting or time.monotonic() - start > self._time_for(left):
                 return present, left
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
@@ -244,7 +244,9 @@ class Mender:
         wanted = self._targets
         if self._machine.in_azure and self._touched_at is not None and self._speaks(present):
             wanted = tuple(dict.fromkeys((*wanted, HEARD)))
-        present, left = await self._settled(wanted, "")
+        # every stage has waited for its own checks already
+        lost = bool(self._troubles) and not set(self._left(wanted, present)) <= CONFIRMED_BY_AZURE
+        present, left = await self._settled(wanted, waiting=not lost)
         after = standings(present.findings)
         if left:
             return self._not_well(left, present, after)

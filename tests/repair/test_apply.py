@@ -163,6 +163,17 @@ def test_a_stranger_and_an_unseen_guest_are_not_touched(tmp_path: Path, journal:
     assert "now it is stranger" in records(run)["guest-00"].reason
 
 
+def test_a_finding_that_can_no_longer_be_judged_is_no_reason_to_touch(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop = shop(tmp_path, 1)
+    eyes = LocalEyes(workshop, doubtful={"guest-00"})
+    run = apply(application(workshop, plan_of(workshop), journal, look=eyes))
+    assert results(run) == [Result.REFUSED]
+    assert "finding: it can no longer be judged" in records(run)["guest-00"].reason
+    assert workshop.runs("guest-00") == {}
+
+
 def test_a_guest_that_is_lost_stays_open_and_is_resumed(tmp_path: Path, journal: SqliteJournal) -> None:
     workshop = shop(tmp_path, 2)
     plan = plan_of(workshop)

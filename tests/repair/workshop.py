@@ -150,16 +150,19 @@ class LocalGuests:
 
 @dataclass(slots=True)
 class LocalEyes(Looker):
-    """Sees whether a guest is broken; `closed` guests go by another name."""
+    """Sees whether a guest is broken; strangers go by another name, of the doubtful nothing can be said."""
 
     workshop: Workshop
     strangers: set[str] = field(default_factory=set)
     unseen: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
 
     async def present(self, machine: Machine) -> Present:
         """The guest as it is now."""
         bad = self.workshop.is_broken(machine.name)
         status = Status.FAIL if bad else Status.PASS
+        if machine.name in self.doubtful:
+            status = Status.UNKNOWN
         finding = Finding(CHECK, "The service runs", status, Severity.BLOCKER, "broken" if bad else "fine")
         guest = replace(GUEST, hostname="stranger" if machine.name in self.strangers else machine.name)
         seen = Unseen("connection refused") if machine.name in self.unseen else guest
