@@ -228,7 +228,7 @@ def _watched(work: Coroutine[Any, Any, RepairRun], stop: Stop) -> RepairRun:
 
 
 def _finish(run: RepairRun, wanted: Settings, given: Given) -> None:
-    paths = _written(run, wanted.output)
+    paths = write_evidence(run, wanted.output)
     if not given.quiet:
         print_run(run, Console(), most=LISTED)
         for path in paths:
@@ -236,7 +236,8 @@ def _finish(run: RepairRun, wanted: Settings, given: Given) -> None:
     raise typer.Exit(repair_exit_code(run))
 
 
-def _written(run: RepairRun, folder: Path) -> Sequence[Path]:
+def write_evidence(run: RepairRun, folder: Path) -> Sequence[Path]:
+    """Write what became of a plan, in every format that shows it; raises `OutputError`."""
     paths = []
     for renderer in load_repair_renderers():
         if renderer.run is None:
