@@ -8,7 +8,7 @@ deb_owns() { dpkg-query -S "$1" >/dev/null 2>&1 || dpkg-query -S "/usr$1" >/dev/
 # deb_row: "STATE NAME VERSION" of the agent's package that dpkg knows, such as "ii" or "iF"
 deb_row() {
   dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' walinuxagent waagent 2>/dev/null |
-    awk '$1 ~ /^.[iUFHWt]/ { print; exit }'
+    awk '$1 ~ /^.[iUFHWt]/ { print $1, $2, $3; exit }'
 }
 
 deb_whole() { case $(deb_row) in [ih]i\ *) ;; *) return 1 ;; esac; }

@@ -82,13 +82,21 @@ sync
 mv "$dir/ending" "$dir/ended-$status"
 sync'
 
+# uptime: seconds by a clock that nobody sets
+uptime() {
+  read -r up _ </proc/uptime
+  printf '%s' "${up%%.*}"
+}
+
 # follow: the end of the work, or that there is none yet
 follow() {
-  waited=0
+  since=$(uptime)
+  looks=0
   while ! status=$(ended); do
-    if [ -e "$dir/started" ] && ! alive && ! ended >/dev/null; then say interrupted 0; fi
-    [ "$waited" -lt "$((patience * 5))" ] || say running 0
-    if sleep 0.2 2>/dev/null; then waited=$((waited + 1)); else sleep 1; waited=$((waited + 5)); fi
+    if [ "$((looks % 5))" -eq 0 ] && [ -e "$dir/started" ] && ! alive && ! ended >/dev/null; then say interrupted 0; fi
+    [ "$(($(uptime) - since))" -lt "$patience" ] || say running 0
+    looks=$((looks + 1))
+    sleep 0.2 2>/dev/null || sleep 1
   done
   say done "$status"
 }
