@@ -18,7 +18,7 @@ if not errorlevel 1 goto refused
 reg query "%WINDOWS%\WindowsUpdate\Auto Update\RebootRequired" /reg:64 >nul 2>&1
 if not errorlevel 1 goto refused
 set "WHY=files of the agent wait for a restart of Windows"
-reg query "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager" /v PendingFileRenameOperations /reg:64 2>nul | find /i "\WindowsAzure\" >nul
+reg query "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager" /v PendingFileRenameOperations /reg:64 2>nul | find "WindowsAzure" >nul
 if not errorlevel 1 goto refused
 set "WHY=the Windows Installer service is disabled"
 reg query "%SERVICES%\msiserver" /v Start /reg:64 2>nul | find "0x4" >nul
@@ -116,7 +116,7 @@ rem ---- the old agent goes: its files and the keys of its services are kept bes
 call :remove RdAgent
 call :remove WindowsAzureGuestAgent
 move "%AZURE%\Packages" "%RECEIPT%Packages"
-for /d %%f in ("%AZURE%\GuestAgent*") do move "%%f" "%RECEIPT%"
+for /d %%f in (%AZURE%\GuestAgent*) do move "%%f" "%RECEIPT%"
 exit /b 0
 
 :remove

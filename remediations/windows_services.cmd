@@ -1,15 +1,15 @@
 rem ---- services, by the numbers of their states: words differ with the language
 :start
-set LEFT=60
-:again
+set LEFT=20
+:starting
 sc config %1 start= auto >nul 2>&1
 call :running %1
 if not errorlevel 1 exit /b 0
 sc start %1 >nul 2>&1
 set /a LEFT=LEFT-1
 if "%LEFT%"=="0" exit /b 1
-call :pause 3
-goto again
+call :pause 7
+goto starting
 
 :running
 reg query "%SERVICES%\%1" /v Start /reg:64 2>nul | find "0x2" >nul
@@ -19,14 +19,14 @@ if "%STATE:~0,3%"==" 4 " exit /b 0
 exit /b 1
 
 :halted
-set LEFT=30
+set LEFT=10
 :halting
 call :state %1
 if not defined STATE exit /b 0
 if "%STATE:~0,3%"==" 1 " exit /b 0
 set /a LEFT=LEFT-1
 if "%LEFT%"=="0" exit /b 1
-call :pause 3
+call :pause 7
 goto halting
 
 rem The third line with a colon is that of the state.

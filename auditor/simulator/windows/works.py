@@ -200,7 +200,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 EFFECTS: Mapping[str, Effect] = {
-    "5ab07657fac4565920220aa68c6ecd8d43f7d548f65a26b4e338c5885422235d": restarted,
-    "543c63be4ab6520df0025648efbced3a1d6a3b5ad7691be3c7d6bd2949412b3a": installed,
+    "269a8e47e7b3ec8e0f9e25104d2bf82dc60d196059fa159f87049a8a81602d23": restarted,
+    "940643572b1196bd0e1feb71133761018c6f1f2e29a9527ffb7f50d4ce8d329b": installed,
 }
 """What each known work does, by its `digest`."""
