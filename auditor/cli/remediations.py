@@ -10,7 +10,7 @@ from rich.text import Text
 
 from auditor.cli.terminal import print_table
 from auditor.errors import UsageError
-from auditor.plugin import Remediation, load_remediations
+from auditor.plugin import Remediation, Repair, load_remediations
 from auditor.text import visible
 
 remediations_app = typer.Typer(invoke_without_command=True, help="List the remediations, or explain one.")
@@ -24,8 +24,15 @@ def default(context: typer.Context) -> None:
 
 
 @remediations_app.command("list")
-def list_remediations() -> None:
+def list_remediations(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Explain each, as docs/remediation.md does")
+    ] = False,
+) -> None:
     """List the remediations in the order in which they are asked."""
+    if markdown:
+        typer.echo("\n\n".join(section(one) for one in load_remediations()))
+        return
     print_table(
         ("remediation", "asked for by", "repairs", "title"),
         (
@@ -55,15 +62,32 @@ def find(id: str, remediations: Sequence[Remediation]) -> Remediation:
     raise UsageError(f"unknown remediation {id!r}; {hint}")
 
 
+def section(one: Remediation) -> str:
+    """One remediation's section of the documentation."""
+    words = one.explanation
+    asked = f"opt-in: `--allow {one.id}`" if one.opt_in else "part of every plan"
+    repairs = ", ".join(f"`{check}`" for check in one.repairs)
+    paragraphs = (
+        f"### `{one.id}`",
+        f"**{one.title}** · {asked} · repairs: {repairs}",
+        *(f"*{heading}.* {text}" for heading, text in zip(_HEADINGS, _prose(words), strict=True)),
+        "*Sources.*\n" + "\n".join(f"- {source}" for source in words.sources),
+    )
+    return "\n\n".join(paragraphs)
+
+
+_HEADINGS = ("What", "Why", "How", "Undo", "Never")
+
+
+def _prose(words: Repair) -> tuple[str, ...]:
+    return words.what, words.why, words.how, words.undo, words.never
+
+
 def _explained(one: Remediation) -> tuple[tuple[str, str], ...]:
     words = one.explanation
     asked = f"only with --allow {one.id}" if one.opt_in else "always part of a plan"
     return (
         (one.id, f"{one.title} ({asked}; repairs: {', '.join(one.repairs)})"),
-        ("What", words.what),
-        ("Why", words.why),
-        ("How", words.how),
-        ("Undo", words.undo),
-        ("Never", words.never),
+        *zip(_HEADINGS, _prose(words), strict=True),
         ("Sources", "\n".join(f"- {source}" for source in words.sources)),
     )
