@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from auditor import credentials
 from auditor.azure.estate import Azure
+from auditor.azure.patience import Patience as AzurePatience
 from auditor.credentials import Source
 from auditor.engine import Audit
 from auditor.errors import PlanError
@@ -37,6 +38,7 @@ class Order:
     patience: Patience = field(default_factory=Patience)
     backup_now: bool = False
     max_age: timedelta = MAX_AGE
+    azure: AzurePatience = field(default_factory=AzurePatience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ async def _work(plan: Plan, order: Order, journal: Journal, operator: Operator) 
     async with _azure(settings, machines) as azure, guests_for(settings, rules, azure, secrets) as guests:
         audit = Audit(order.checks, rules, azure, guests, plan.cloud, {})
         await audit.read_vaults(machines)
-        repairs = azure.repairs() if azure is not None else None
+        repairs = azure.repairs(order.azure) if azure is not None else None
         yield Application(
             plan=plan,
             look=AuditLooker(audit, repairs),

@@ -254,9 +254,7 @@ class Mender:
             return Outcome(Result.NOT_CONFIRMED, "done but for a reboot of the guest", after)
         if self._work.backup_now and self._machine.in_azure:
             return await self._backed_up(after)
-        return Outcome(
-            Result.VERIFIED, f"collected and checked again: {', '.join(self._targets)} hold", after
-        )
+        return Outcome(Result.VERIFIED, f"collected and checked again: {', '.join(self._targets)}", after)
 
     def _not_well(self, left: tuple[str, ...], present: Present, after: Mapping[str, Standing]) -> Outcome:
         said = "; ".join(self._troubles)

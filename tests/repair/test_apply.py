@@ -106,18 +106,18 @@ def test_what_reaches_the_guests_is_what_the_plan_shows(tmp_path: Path, journal:
     ("stages", "result", "words"),
     [
         ([[Doing(WORSEN)]], Result.FAILED, "exit status 5"),
-        ([[Doing(WORSEN)], [Doing()]], Result.VERIFIED, "hold"),
+        ([[Doing(WORSEN)], [Doing()]], Result.VERIFIED, "checked again"),
         # done, and of no use
         ([[Doing("true")]], Result.FAILED, "still not well: agent-service"),
         ([[Doing("true", undo=UNDO)]], Result.ROLLED_BACK, "still not well"),
         ([[Doing("true", undo=UNDO), Doing(WORSEN)]], Result.ROLLED_BACK, "exit status 5"),
-        ([[Doing("true", undo=UNDO)], [Doing()]], Result.VERIFIED, "hold"),
+        ([[Doing("true", undo=UNDO)], [Doing()]], Result.VERIFIED, "checked again"),
         ([[Doing(MEND, guard=REFUSE)]], Result.REFUSED, "a gate of the guest is closed"),
         ([[Doing(REFUSE)]], Result.REFUSED, "a gate of the guest is closed"),
         ([[Doing("true"), Doing(REFUSE)]], Result.FAILED, "refused by the guest after earlier steps"),
         # the work says that a reboot is left to do
         ([[Doing(MEND + "; exit 12")]], Result.NOT_CONFIRMED, "reboot"),
-        ([[Doing(MEND + "; exit 11")]], Result.VERIFIED, "hold"),
+        ([[Doing(MEND + "; exit 11")]], Result.VERIFIED, "checked again"),
     ],
 )
 def test_how_a_machine_ends(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor import repairs
+from auditor.azure.patience import Patience as AzurePatience
 from auditor.cli.planning import make_plan
 from auditor.model import Machine
 from auditor.plugin import load_checks, load_remediations
@@ -59,13 +60,15 @@ class Site:
         (only,) = (one.machine for one in self.plan.machines if one.stages)
         return only
 
-    def apply(self) -> MachineRecord:
+    def apply(self, *, backup_now: bool = False) -> MachineRecord:
         """Apply the plan; what became of its one machine."""
         order = repairs.Order(
             self.wanted,
             load_checks(),
             pace=Pace(canary=0),
             patience=Patience(settle=5.0, confirm=5.0, pause=0.1),
+            backup_now=backup_now,
+            azure=AzurePatience(pause=0.2, backup_pause=1.0),
         )
         with SqliteJournal.open(self.store) as journal:
             run = asyncio.run(repairs.apply_plan(self.plan, order, journal, repairs.Operator()))
@@ -121,6 +124,13 @@ def test_a_repair_that_azure_does_not_hear_of_is_not_confirmed(site: Site) -> No
     assert record.result is Result.NOT_CONFIRMED
     assert "vm-agent-ready" in record.reason
     assert site.touched == 1
+
+
+def test_a_repaired_machine_is_backed_up_to_the_end(site: Site) -> None:
+    site.make()
+    record = site.apply(backup_now=True)
+    assert record.result is Result.VERIFIED, record.reason
+    assert record.backup.startswith("Completed, ")
 
 
 def job(site: Site) -> None:
