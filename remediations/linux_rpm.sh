@@ -52,9 +52,9 @@ rpm_plan() {
     said=$(limit 120 "$manager" --assumeno $(rpm_verb "$1") "$3" 2>&1 </dev/null)
   fi
   removed=$(printf '%s\n' "$said" | awk '
-    /REMOVED:$/ || /^Removing/ { inside = 1; next }
-    inside && (NF == 0 || /^[A-Z][a-z]+( [a-z]+)*:/ || /^Transaction/ || /^=/) { inside = 0 }
-    inside { printf "%s ", $1 }')
+    /REMOVED:$/ || /^Removing/ { inside = 1; names = /REMOVED:$/; next }
+    inside && (NF == 0 || /^[^ ]/) { inside = 0 }
+    inside { if (names) printf "%s ", $0; else printf "%s ", $1 }')
   [ -z "$removed" ] || refuse "$manager would remove: $removed"
   [ "$2" = late ] || return 0
   case $1:$said in

@@ -39,7 +39,8 @@ class Network:
         self._inside(
             self.name,
             "link set lo up",
-            "link add lab type bridge",
+            # without an address of its own a bridge takes one of its ports', another one as guests come
+            "link add lab address 02:00:00:00:01:00 type bridge",
             f"addr add {OPERATOR}/24 dev lab",
             "link set lab up",
             f"addr add {WIRE}/32 dev lo",

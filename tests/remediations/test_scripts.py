@@ -1,0 +1,258 @@
+"""The parts of the Linux scripts that need no whole guest, in real shells.
+
+Package managers of the RPM family are not here: their stand-ins print what we believe the real ones print, so that
+these tests try the reading, not the belief. apt and dpkg are tried for real in the lab.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import require_lane
+
+FOLDER = Path(__file__).resolve().parents[2] / "remediations"
+SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"]]
+KEYS = ("Extensions.Enabled", "AutoUpdate.Enabled")
+SETTINGS = tuple(f"{key}=y" for key in KEYS)
+
+
+def shell(
+    scripts: Sequence[str], line: str, *arguments: str, sh: Sequence[str] = ("sh",), **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A line of shell after some of the scripts."""
+    text = "\n".join((FOLDER / f"{name}.sh").read_text() for name in ("linux_words", *scripts))
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **variables}
+    return subprocess.run(
+        [*sh, "-c", f"{text}\n{line}", "sh", *arguments],
+        check=False,
+        capture_output=True,
+        env=environment,
+        timeout=60,
+    )
+
+
+# ---- the key editor --------------------------------------------------------------------------------
+
+
+def edit(content: bytes, folder: Path, *wanted: str, sh: Sequence[str] = ("sh",)) -> bytes:
+    file = folder / "conf"
+    file.write_bytes(content)
+    done = shell(["agent_config"], 'edited "$@"', str(file), *wanted, sh=sh)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+def as_the_agent_reads(content: bytes) -> dict[bytes, bytes]:
+    """The agent's own way with its file (ConfigurationProvider.load): the last of two wins."""
+    lines = [line for line in content.split(b"\n") if not line.startswith(b"#") and b"=" in line]
+    parts = [line.split(b"=") for line in lines]
+    return {part[0].strip(): part[1].split(b"#")[0].strip(b'" ').strip() for part in parts}
+
+
+@pytest.mark.parametrize("sh", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"A=n\n", b"A=y\n"),
+        (b"A=n", b"A=y"),
+        (b"", b"A=y\n"),
+        (b"# A=n\nB=n\n", b"# A=n\nB=n\nA=y\n"),
+        (b"B=n", b"B=n\nA=y\n"),
+        (b"#A=y\n A = n  # why\n", b"#A=y\n A = y  # why\n"),
+        (b"A=n#x\nA=n\n", b"A=y#x\nA=y\n"),
+        (b"A=\nA=   \n", b"A=y\nA=y   \n"),
+        (b"AA=n\nA.B=n\n", b"AA=n\nA.B=n\nA=y\n"),
+        (b"B=1\r\nA=n\r\n", b"B=1\r\nA=y\r\n"),
+        (b"B=1\r\nC=2", b"B=1\r\nC=2\r\nA=y\r\n"),
+        (b"\n\nB=caf\xe9 \xff\n\n", b"\n\nB=caf\xe9 \xff\n\nA=y\n"),
+        (b"A=\\1&/n\nB=\\n%s\n", b"A=y\nB=\\n%s\n"),
+    ],
+)
+def test_only_the_value_changes(sh: list[str], before: bytes, after: bytes, tmp_path: Path) -> None:
+    if shutil.which(sh[0]) is None:
+        pytest.skip(f"{sh[0]} is not installed here")
+    assert edit(before, tmp_path, "A=y", sh=sh) == after
+
+
+LINES = st.lists(
+    st.one_of(
+        st.builds(
+            lambda *parts: "".join(parts).encode(),
+            st.sampled_from(["", "#", " ", "\t"]),
+            st.sampled_from([*KEYS, "Extensions.Enable", "Logs.Verbose", "X"]),
+            st.sampled_from(["=", " = ", "= "]),
+            st.sampled_from(["y", "n", "", "None", '"n"', "a=b"]),
+            st.sampled_from(["", "  # note", "#", " "]),
+        ),
+        st.binary(max_size=12).map(lambda raw: raw.translate(None, b"\0\n\r=")),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60)
+@given(lines=LINES, end=st.sampled_from([b"\n", b"\r\n"]), ended=st.booleans())
+def test_any_configuration_says_what_is_wanted(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], end: bytes, ended: bool
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    before = end.join(lines) + (end if ended and lines else b"")
+    after = edit(before, folder, *SETTINGS)
+    read = as_the_agent_reads(after)
+    assert all(read[key.encode()] == b"y" for key in KEYS)
+    others = {
+        key: value for key, value in as_the_agent_reads(before).items() if key.decode("latin-1") not in KEYS
+    }
+    assert {key: value for key, value in read.items() if key.decode("latin-1") not in KEYS} == others
+    assert edit(after, folder, *SETTINGS) == after
+    kept = [line for line in before.split(b"\n") if not any(key.encode() in line for key in KEYS)]
+    rest = [line for line in after.split(b"\n") if not any(key.encode() in line for key in KEYS)]
+    assert [line.rstrip(b"\r") for line in rest if line.strip()] == [
+        line.rstrip(b"\r") for line in kept if line.strip()
+    ]
+
+
+def test_a_file_is_replaced_under_its_owner_and_rights(tmp_path: Path) -> None:
+    file, new = tmp_path / "conf", tmp_path / "new"
+    file.write_text("old")
+    file.chmod(0o604)
+    new.write_text("new")
+    assert shell(["agent_config"], 'replace "$@"', str(file), str(new)).returncode == 0
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o604)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "new"]
+
+
+# ---- gates -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def namespaces() -> None:
+    """A namespace in which a test may mount."""
+    tried = shutil.which("unshare") and subprocess.run(
+        ["unshare", "-rm", "true"], check=False, capture_output=True
+    )
+    require_lane("namespaces", bool(tried) and tried.returncode == 0)
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("mounts", "path", "open_"),
+    [
+        ("mount -t tmpfs lab {0}", "{0}/x", True),
+        ("mount -t tmpfs -o ro lab {0}", "{0}/x", False),
+        ("mount -t tmpfs -o ro lab {0}", "{0}", False),
+        ("mount -t tmpfs -o ro lab {0}", "{0}x/y", True),
+        ("mount -t tmpfs -o ro lab {0} && mount -t tmpfs lab {0}", "{0}", True),
+        ("mount -t tmpfs lab {0} && mkdir {0}/in && mount -t tmpfs -o ro lab {0}/in", "{0}/in/x", False),
+        ("mount -t tmpfs -o rw,noatime,errors=remount-ro lab {0} || mount -t tmpfs lab {0}", "{0}", True),
+    ],
+)
+def test_a_read_only_file_system_is_no_place(tmp_path: Path, mounts: str, path: str, open_: bool) -> None:
+    place = str(tmp_path / "place")
+    Path(place).mkdir()
+    done = shell(
+        [],
+        f"{mounts.format(place)} || exit 99; writable {path.format(place)}",
+        sh=("unshare", "-rm", "sh"),
+    )
+    assert done.returncode == (0 if open_ else 10), done
+    assert (b"read-only" in done.stdout) is not open_
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [("size=200m", b""), ("size=20m", b"only 20 MB are free"), ("size=200m,nr_inodes=500", b"inodes")],
+)
+def test_a_place_without_room(tmp_path: Path, options: str, words: bytes) -> None:
+    done = shell(
+        [], f"mount -t tmpfs -o {options} lab {tmp_path}; room 100 {tmp_path}", sh=("unshare", "-rm", "sh")
+    )
+    assert (done.returncode, words in done.stdout) == (10 if words else 0, True), done
+
+
+def test_a_freeze_is_seen_and_looking_for_it_is_none(tmp_path: Path) -> None:
+    assert shell([], "no_snapshot").returncode == 0
+    program = tmp_path / "safefreeze"
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+    with subprocess.Popen([program, "100"]) as freeze:
+        done = shell([], "no_snapshot")
+        freeze.kill()
+    assert (done.returncode, b"snapshot extension" in done.stdout) == (10, True)
+
+
+# ---- RPM, by what we believe its managers print -----------------------------------------------------
+
+DNF_REMOVES = """Dependencies resolved.
+================================================================================
+ Package              Architecture  Version            Repository          Size
+================================================================================
+Installing:
+ WALinuxAgent         noarch        2.7.0.6-8.el8      appstream          474 k
+Removing:
+ NetworkManager       x86_64        1:1.40.0-1.el8     @anaconda          9.0 M
+Removing dependent packages:
+ cockpit              x86_64        276-1.el8          @anaconda          100 k
+
+Transaction Summary
+================================================================================
+Install  1 Package
+Remove   2 Packages
+
+Operation aborted.
+"""
+DNF_INSTALLS = DNF_REMOVES[: DNF_REMOVES.index("Removing:")] + "\nTransaction Summary\nOperation aborted.\n"
+ZYPPER_REMOVES = """The following package is going to be REMOVED:
+  NetworkManager wicked
+
+The following NEW package is going to be installed:
+  python-azure-agent
+"""
+
+
+@pytest.mark.parametrize(
+    ("manager", "mode", "printed", "status", "words"),
+    [
+        ("dnf", "install", DNF_REMOVES, 10, "dnf would remove: NetworkManager cockpit"),
+        ("yum", "install", DNF_REMOVES, 10, "yum would remove: NetworkManager cockpit"),
+        ("dnf", "install", DNF_INSTALLS, 0, ""),
+        (
+            "dnf",
+            "install",
+            "No match for argument: WALinuxAgent\nError: Unable to find a match",
+            10,
+            "No match",
+        ),
+        ("dnf", "update", "Dependencies resolved.\nNothing to do.\nComplete!", 11, "nothing newer"),
+        ("zypper", "install", ZYPPER_REMOVES, 10, "NetworkManager wicked"),
+        ("zypper", "update", "Loading repository data...\nNothing to do.", 11, "nothing newer"),
+    ],
+)
+def test_what_an_rpm_manager_would_do(
+    tmp_path: Path, manager: str, mode: str, printed: str, status: int, words: str
+) -> None:
+    for name, lines in ((manager, printed), ("rpm", "WALinuxAgent")):
+        (tmp_path / f"{name}.txt").write_text(lines)
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat {tmp_path}/{name}.txt\n")
+        (tmp_path / name).chmod(0o755)
+    done = shell(
+        ["linux_rpm", "linux_package"],
+        f"manager={manager}; rpm_plan {mode} late WALinuxAgent",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+        PAYLOAD=str(tmp_path / "none"),
+    )
+    assert (done.returncode, words in done.stdout.decode()) == (status, True), done
+
+
+@pytest.mark.parametrize("sh", SHELLS, ids=" ".join)
+@pytest.mark.parametrize("script", sorted(path.name for path in FOLDER.glob("*.sh")))
+def test_every_shell_can_read_it(sh: list[str], script: str) -> None:
+    if shutil.which(sh[0]) is None:
+        pytest.skip(f"{sh[0]} is not installed here")
+    done = subprocess.run([*sh, "-n", str(FOLDER / script)], check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
