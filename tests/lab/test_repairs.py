@@ -46,9 +46,7 @@ class Ward:
 @pytest.fixture(scope="session")
 def ward(lab: Lab, suite: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """Every fault in a guest of its own, all treated at once."""
-    import time; T=time.time(); P=lambda w: open("/tmp/phases","a").write(f"{suite.suite} {w} {time.time()-T:.1f}\n")
     with running(lab, suite, EVERYTHING) as guests:
-        P("running")
         folder = tmp_path_factory.mktemp("operator")
         operator = Operator(lab, folder, guests, {name: one.connection for name, one in REPAIRABLE.items()})
         other = folder / "other.deb"
@@ -58,15 +56,12 @@ def ward(lab: Lab, suite: Base, tmp_path_factory: pytest.TempPathFactory) -> Ite
         configurations = {name: configuration(guests[name]) for name in REPAIRABLE}
         for guest in guests.values():
             lab.services.reports.pop(guest.address, None)
-        P("contents")
         told = operator.repair(wanted(package(suite), {"older": package(suite, older=True), "other": other}))
-        P("repaired")
         install = told["r-purged"].plan.steps[0].work
         assert install is not None
         forced = operator.send(
             {name: (f"forced-{name}", install) for name, one in UNTOUCHABLE.items() if not one.pushed}
         )
-        P("forced")
         yield Ward(guests, told, forced, before, contents(held), configurations)
 
 
