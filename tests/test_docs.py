@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from auditor.cli import app
 from auditor.exits import Exit
-from auditor.plugin import load_checks, load_renderers
+from auditor.plugin import load_checks, load_remediations, load_renderers
 from auditor.rules import load_rules
 from auditor.settings import OPTIONS
 
@@ -43,6 +43,11 @@ def test_readme_lists_every_check_with_its_severity() -> None:
 def test_every_check_has_its_section() -> None:
     text = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
     assert re.findall(r"^## `([a-z-]+)`", text, re.MULTILINE) == [check.id for check in load_checks()]
+
+
+def test_readme_lists_every_remediation() -> None:
+    table = README[README.index("## Repairs") : README.index("## Exit codes")]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == [one.id for one in load_remediations()]
 
 
 def test_every_format_is_documented() -> None:
