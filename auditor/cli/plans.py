@@ -24,6 +24,7 @@ from auditor.text import shorten, visible
 
 LONGEST = 400
 LISTED = 25
+WIDE = 200
 
 RISK_STYLES = {Risk.LOW: "green", Risk.MEDIUM: "yellow", Risk.HIGH: "bold red"}
 RESULT_STYLES = {
@@ -124,7 +125,8 @@ def _print_command(command: Command, console: Console, indent: int) -> None:
     """Every byte: lines as they are, characters that would act spelled out, nothing folded."""
     for text in (command.text, command.data):
         for line in visible(text, keep="\n\t").split("\n") if text else ():
-            console.print(Text(" " * indent + line, style="dim"), soft_wrap=True)
+            # rich would turn tabs into spaces
+            console.file.write(f"{' ' * indent}{line}\n")
 
 
 def print_run(run: RepairRun, console: Console, *, most: int | None = None) -> None:
@@ -142,7 +144,7 @@ def print_run(run: RepairRun, console: Console, *, most: int | None = None) -> N
             _result(record), Text(_shown(names.get(record.machine, record.machine), 60)), *_outcome(record)
         )
     if run.machines:
-        console.print(table)
+        console.print(table, width=None if console.is_terminal else WIDE)
     if most is not None and len(ranked) > most:
         _line(console, f"and {len(ranked) - most:,} more in the report", "dim")
 
