@@ -42,4 +42,4 @@ while (-not ($End = Get-End)) {
   Start-Sleep -Milliseconds 200
 }
 try { $Tasks.DeleteTask($Name, 0) } catch { }
-Write-Step 'done' ([Math]::Min(255, ([int64]$End.Name.Substring(6) -band 4294967295))) (Get-Said)
+Write-Step 'done' $End.Name.Substring(6) (Get-Said)
