@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 from auditor.model import Verdict
 from auditor.remedy import AgentInstaller
+from auditor.simulator.estate import Estate
 from auditor.simulator.guest_states import GuestState
 from auditor.simulator.inside import ANOTHER
+from auditor.simulator.vaults import container_of
 from auditor.simulator.windows import WindowsGuestState
 
 INSTALLER = AgentInstaller("https://download.contoso.example/WindowsAzureVmAgent.msi", "5a" * 32)
@@ -27,6 +29,14 @@ def mendable(linux: Iterable[GuestState], windows: Iterable[WindowsGuestState]) 
         **{guest.machine_id: guest.repaired for guest in linux if guest.repaired is not None},
         **{guest.machine_id: Verdict.READY for guest in windows if _mends(guest)},
     }
+
+
+def backing_up(estate: Estate) -> frozenset[str]:
+    """The machines whose backup runs all the time: nobody may touch them."""
+    busy = {
+        job.container.lower() for vault in estate.vaults for job in vault.jobs if job.status == "InProgress"
+    }
+    return frozenset(vm.key for vm in estate.vms if container_of(vm.group, vm.name).lower() in busy)
 
 
 def _mends(guest: WindowsGuestState) -> bool:
