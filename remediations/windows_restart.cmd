@@ -12,9 +12,9 @@ reg query "%SERVICES%\WindowsAzureGuestAgent" /v Start /reg:64 >nul 2>&1
 if errorlevel 1 goto refused
 if "%WAY%"=="restart" goto restart
 call :running RdAgent
-if errorlevel 1 goto start
+if errorlevel 1 goto begin
 call :running WindowsAzureGuestAgent
-if errorlevel 1 goto start
+if errorlevel 1 goto begin
 echo NOTHING: both services run, and start by themselves.
 exit /b 11
 
@@ -26,7 +26,7 @@ set SERVICE=RdAgent
 call :stop RdAgent
 if errorlevel 1 goto hangs
 
-:start
+:begin
 set SERVICE=RdAgent
 call :start RdAgent
 if errorlevel 1 goto stuck

@@ -200,7 +200,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 EFFECTS: Mapping[str, Effect] = {
-    "269a8e47e7b3ec8e0f9e25104d2bf82dc60d196059fa159f87049a8a81602d23": restarted,
+    "84184c281c7a4a560ca85cd47a897cbb78ce15a567b25160496b929f1134b6d6": restarted,
     "940643572b1196bd0e1feb71133761018c6f1f2e29a9527ffb7f50d4ce8d329b": installed,
 }
 """What each known work does, by its `digest`."""
