@@ -45,6 +45,8 @@ FAULTS = {
     "update-off": ("linux-agent-config", "agent-auto-update", ("AutoUpdate.UpdateToLatestVersion=y",)),
 }
 """The faults in turn: what repairs each, the check that finds it, the arguments of the work."""
+AGREED = {(1, "done"), (1, "nothing"), (0, "not a word"), (0, "refused")}
+"""How often a work ran, and what the journal may then say of it, where nothing was made to fail."""
 SEEDED = {state.name.removeprefix("guest-"): state for state in GUESTS}
 
 
@@ -110,9 +112,9 @@ class Ward:
         for machine, steps in planned.items():
             for step in steps:
                 record = noted.get(machine, {}).get(step.id)
-                told = record.result.state if record and record.result else "nothing"
+                told = record.result.state if record and record.result else "not a word"
                 times = self.ssh.guests[machine].executions[step.id]
-                if (times, told) not in ((1, "done"), (0, "nothing")):
+                if (times, told) not in AGREED:
                     found.append(f"{machine}: {step.id} ran {times} times, the journal says {told}")
         for record_of in run.machines:
             well = record_of.machine not in self.broken()

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +18,7 @@ from auditor.plugin import load_checks
 from auditor.probe import linux_script
 from auditor.remedy import Plan, RepairRun, Result, StepResult
 from auditor.repair.apply import Pace, Patience
+from auditor.repair.document import read_plan
 from auditor.repair.waves import Share
 from auditor.repairs import Operator, Order, apply_plan
 from auditor.rules import load_rules
@@ -94,6 +97,42 @@ def test_two_addresses_swapped_are_not_touched(few: Ward, tmp_path: Path) -> Non
     refused = {record.machine for record in run.machines if record.result is Result.REFUSED}
     assert refused == {f"host/{one}", f"host/{other}"}
     assert not few.executions().keys() & {"swapped-00", "swapped-01"}
+
+
+def auditor(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "auditor", "remediate", *arguments, "--output", str(folder)]
+
+
+def killed_after(executions: int, command: list[str], guests: Ward) -> None:
+    """Run the program until so many works have begun, and kill it there."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while sum(guests.executions().values()) < executions and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.timeout(300)
+def test_a_program_that_is_killed_again_and_again_does_every_step_once(tmp_path: Path) -> None:
+    with ward(work_seconds=0.3) as guests:
+        reach = ["--known-hosts", str(guests.ssh.known_hosts), "--ssh-config", "none", "--quiet"]
+        inventory = ["--inventory", str(guests.ssh.hosts_file)]
+        planning = auditor(tmp_path / "plan.json", "plan", *inventory, *reach)
+        subprocess.run(planning, check=True, timeout=100)
+        plan = read_plan(tmp_path / "plan.json")
+        assert len(plan.touched) == 30
+        guests.learn(plan)
+        store = ["--store", str(tmp_path / "store.db"), *reach]
+        killed_after(1, auditor(tmp_path, "apply", str(tmp_path / "plan.json"), "--yes", *store), guests)
+        for executions in (4, 12, 20):
+            killed_after(executions, auditor(tmp_path, "resume", *store), guests)
+        subprocess.run(auditor(tmp_path, "resume", *store), check=True, timeout=200)
+        with SqliteJournal.open(tmp_path / "store.db") as journal:
+            assert journal.unfinished() == ()
+            run = journal.load(journal.runs()[0].id)
+        assert Counter(record.result for record in run.machines) == {Result.VERIFIED: 30}
+        assert guests.disputes(run) == []
+        assert guests.broken() == set()
 
 
 def test_a_lost_and_a_doubled_step_and_a_false_end_are_disputes(few: Ward, tmp_path: Path) -> None:
