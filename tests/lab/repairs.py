@@ -36,8 +36,9 @@ LOCK = """cat > /root/lock.py <<'END'
 import fcntl, glob, time
 files = [open(path, "w") for path in ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")]
 for file in files: fcntl.lockf(file, fcntl.LOCK_EX)
-while not glob.glob("/var/lib/fleet-auditor/*/started"): time.sleep(0.1)
-time.sleep(8)
+while not any("waiting for it" in open(path).read() for path in glob.glob("/var/lib/fleet-auditor/*/output")):
+    time.sleep(0.1)
+time.sleep(1)
 END
 systemd-run --quiet /usr/bin/python3 /root/lock.py
 sleep 1
@@ -237,8 +238,9 @@ class Operator:
         for stage in plan.stages:
             if sent and not any(look.status(check) in ("fail", "warn") for check in stage.repairs):
                 continue
-            sent[stage.remediation] = await self._send(guests, before.facts.machine, stage)
-            look = await self._look(guests, name)
+            results = sent[stage.remediation] = await self._send(guests, before.facts.machine, stage)
+            if any(result.state != "refused" for result in results):
+                look = await self._look(guests, name)
         return Told(before, plan, sent, look)
 
     async def _send(self, guests: Guests, machine: Machine, stage: Stage) -> tuple[StepResult, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from auditor.facts import known
 from auditor.remedy import RepairOptions, StepResult
+from auditor.repair.proposals import undo_id
 from tests.lab.bases import OLD, Base
 from tests.lab.estate import running
 from tests.lab.faults import CONF, VERSIONS
@@ -26,13 +27,15 @@ from tests.lab.repairs import (
 )
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+CONFIGURED = ("r-no-extensions", "r-updates-off", "r-both-keys")
 
 
 @dataclass(frozen=True)
 class Ward:
     """The guests of a suite after their treatment, and what they held before.
 
-    `forced` is what the untouchable say to work that no plan holds for them.
+    `forced` is what the untouchable say to work that no plan holds for them. `changed` are the configurations
+    that were changed, one of which was taken back afterwards.
     """
 
     guests: Mapping[str, Guest]
@@ -41,6 +44,8 @@ class Ward:
     before: Mapping[str, str]
     after: Mapping[str, str]
     configurations: Mapping[str, str]
+    changed: Mapping[str, str]
+    undone: StepResult
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +67,16 @@ def ward(lab: Lab, suite: Base, tmp_path_factory: pytest.TempPathFactory) -> Ite
         forced = operator.send(
             {name: (f"forced-{name}", install) for name, one in UNTOUCHABLE.items() if not one.pushed}
         )
-        yield Ward(guests, told, forced, before, contents(held), configurations)
+        changed = {name: configuration(guests[name]) for name in CONFIGURED}
+        undone = take_back(operator, told["r-both-keys"])
+        yield Ward(guests, told, forced, before, contents(held), configurations, changed, undone)
+
+
+def take_back(operator: Operator, told: Told) -> StepResult:
+    """Undo the one step of a guest that can be."""
+    ((step, name),) = [(step, told.plan.machine.name) for step in told.plan.steps if step.undo]
+    assert step.undo is not None
+    return operator.send({name: (undo_id(step.id), step.undo)})[name]
 
 
 def wanted(right: Path, wrong: Mapping[str, Path]) -> dict[str, tuple[tuple[str, ...], RepairOptions]]:
@@ -109,14 +123,19 @@ def test_what_must_not_be_repaired_is_refused_and_untouched(ward: Ward, name: st
     assert "no receipts" in ward.after[name]
 
 
-@pytest.mark.parametrize("name", ["r-no-extensions", "r-updates-off", "r-both-keys"])
+@pytest.mark.parametrize("name", CONFIGURED)
 def test_only_the_wanted_keys_change(ward: Ward, name: str) -> None:
-    before, after = ward.configurations[name].splitlines(), configuration(ward.guests[name]).splitlines()
+    before, after = ward.configurations[name].splitlines(), ward.changed[name].splitlines()
     keys = ("Extensions.Enabled", "AutoUpdate.Enabled", "AutoUpdate.UpdateToLatestVersion")
     changed = set(before) ^ set(after)
     assert changed
     assert all(line.partition("=")[0] in keys for line in changed), changed
     assert [line for line in before if line in after] == [line for line in after if line in before]
+
+
+def test_a_configuration_is_taken_back(ward: Ward) -> None:
+    assert ward.undone.state == "done", ward.undone
+    assert configuration(ward.guests["r-both-keys"]) == ward.configurations["r-both-keys"]
 
 
 @pytest.mark.parametrize("name", ["r-locked", "r-corrupt", "r-no-modules", "r-older", "r-masked"])
