@@ -92,8 +92,8 @@ function Test-Installer {
   if (($Template -match '^Arm64') -ne ($env:PROCESSOR_ARCHITECTURE -eq 'ARM64')) {
     throw ('it is for another processor: ' + $Template)
   }
-  Test-Version (Get-Property $Database 'ProductVersion')
-  $Code = Get-Property $Database 'ProductCode'
+  Test-Version ([string](Get-Property $Database 'ProductVersion'))
+  $Code = [string](Get-Property $Database 'ProductCode')
   if ((Get-ComMember $Installer 'ProductState' 'GetProperty' $Code) -eq 5) { 'repair' } else { 'install' }
 }
 try { Test-Wmi } catch { Write-Verdict ('REFUSED WMI does not reach the registry: ' + $_.Exception.Message) }

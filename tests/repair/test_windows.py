@@ -275,11 +275,12 @@ def test_an_installation_from_a_file_that_is_sent(tmp_path: Path) -> None:
         assert guest.agent() == (NEW, UP)
 
 
-def test_a_step_without_its_file_is_refused(tmp_path: Path) -> None:
+def test_a_step_without_its_file_fails(tmp_path: Path) -> None:
     sent = payload(tmp_path, b"x")
     act = msi_work(payload=sent, sha256=sent.sha256)
     with repaired() as guest:
-        assert guest.do(replace(act, payload=None)).state == "refused"
+        assert guest.do(replace(act, payload=None)).state == "failed"
+        assert guest.agent() == (None, {})
 
 
 def test_pieces_are_small_and_may_be_sent_again(tmp_path: Path) -> None:

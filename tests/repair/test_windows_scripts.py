@@ -43,7 +43,7 @@ COMMANDS = {
     "Test-Path": {"-LiteralPath"},
 }
 TYPES = {
-    "int", "int64", "void", "char", "BitConverter", "Console", "Convert", "DateTime", "Environment", "Math",
+    "int", "string", "void", "char", "BitConverter", "Console", "Convert", "DateTime", "Environment", "Math",
     "Regex", "Version", "Diagnostics.FileVersionInfo", "Diagnostics.Process", "Diagnostics.ProcessStartInfo",
     "IO.Directory", "IO.DriveInfo", "IO.File", "IO.StreamReader", "Net.CredentialCache",
     "Net.SecurityProtocolType", "Net.ServicePointManager", "Net.WebClient", "Net.WebProxy", "Net.WebRequest",

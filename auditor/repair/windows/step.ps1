@@ -42,4 +42,4 @@ while (-not ($End = Get-End)) {
   Start-Sleep -Milliseconds 200
 }
 try { $Tasks.DeleteTask($Name, 0) } catch { }
-Write-Step 'done' $End.Name.Substring(6) (Get-Said)
+Write-Step 'done' ($End.Name.Substring(6)) (Get-Said)

@@ -102,10 +102,9 @@ def installed(scene: Scene) -> Outcome:
     *_, way = scene.arguments
     if way == "clean" and all(_runs(scene.state, name) for name in _SERVICES):
         return Outcome(scene.state, NOTHING_STATUS, "NOTHING: both services run.")
-    if scene.trouble.unfetched:
-        return Outcome(
-            scene.state, 1, f"AUDITOR-FAILED the installer was not fetched: {scene.trouble.unfetched}"
-        )
+    lost = scene.trouble.unfetched or ("" if scene.arguments[0] or scene.payload else "no file was sent")
+    if lost:
+        return Outcome(scene.state, 1, f"AUDITOR-FAILED the installer was not fetched: {lost}")
     if problem := _unverified(scene):
         return Outcome(scene.state, REFUSED_STATUS, f"AUDITOR-REFUSED the installer: {problem}")
     if way == "update" and _version(scene.state) == scene.trouble.msi.version:
@@ -134,7 +133,7 @@ def _unverified(scene: Scene) -> str | None:
     msi = scene.trouble.msi
     found = (msi.sha256 or wanted) if source else scene.payload
     if found != wanted:
-        return f"its SHA-256 is {found or 'none: no file was sent'}"
+        return f"its SHA-256 is {found}"
     if msi.signature != "Valid":
         return f"its signature is {msi.signature}"
     if msi.signer != publisher:
@@ -201,6 +200,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 EFFECTS: Mapping[str, Effect] = {
     "84184c281c7a4a560ca85cd47a897cbb78ce15a567b25160496b929f1134b6d6": restarted,
-    "940643572b1196bd0e1feb71133761018c6f1f2e29a9527ffb7f50d4ce8d329b": installed,
+    "771c9fd49ebf8e1bcfece6874dcc94be58189dadc42ab6407926bea0fc3b1745": installed,
 }
 """What each known work does, by its `digest`."""
