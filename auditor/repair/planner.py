@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
 from auditor import __version__
-from auditor.facts import Facts
+from auditor.facts import Facts, Unseen
 from auditor.hosts import Script
 from auditor.model import WINRM, Finding, Machine, MachineResult, Platform, Severity, Status, Verdict
 from auditor.plugin import Remediation
@@ -96,7 +96,7 @@ class Planner:
             verdict=result.verdict,
             before={one.check: Standing(one.status, one.summary, one.reason) for one in result.findings},
             identity=identity(facts),
-            groups=_groups(machine),
+            groups=_groups(facts),
         )
         others = (*self._changed(result), *self._unjudged(result), *self._fine(result, bad))
         if not bad:
@@ -181,15 +181,20 @@ def _speaks_windows(machine: Machine) -> bool:
     return winrm or machine.platform is Platform.WINDOWS
 
 
-def _groups(machine: Machine) -> tuple[str, ...]:
+def _groups(facts: Facts) -> tuple[str, ...]:
+    """What a machine shares with others: its availability set or scale set, and its network."""
+    model = None if isinstance(facts.model, Unseen) else facts.model
+    sets = (model.availability_set, model.scale_set) if model else ()
+    return tuple(group for group in (*sets, _network(facts.machine)) if group)
+
+
+def _network(machine: Machine) -> str | None:
     """The network that the guest's address lies in: /24, or /64 of IPv6; none for a name."""
-    if machine.connection is None:
-        return ()
     try:
-        address = ip_address(machine.connection.address)
+        address = ip_address(machine.connection.address if machine.connection else "")
     except ValueError:
-        return ()
-    return (str(ip_network(f"{address}/{24 if address.version == 4 else 64}", strict=False)),)
+        return None
+    return str(ip_network(f"{address}/{24 if address.version == 4 else 64}", strict=False))
 
 
 def _evidence(findings: Iterable[Finding]) -> Iterator[str]:

@@ -142,6 +142,12 @@ def test_the_network_is_a_group(address: str, groups: tuple[str, ...]) -> None:
     assert only(reached(host(), connection=replace(WAY_IN, address=address))).groups == groups
 
 
+def test_an_availability_set_is_a_group() -> None:
+    shared = f"{VM.machine.id.rpartition('/virtualmachines')[0]}/availabilitysets/front"
+    plan = only(modelled(vm(), availability_set=shared))
+    assert plan.groups == (shared, "10.1.2.0/24")
+
+
 def test_a_plan_is_sealed_and_read_back_whole() -> None:
     plan = planned(host(), vm(), VM)
     assert parse_plan(plan_bytes(plan), "plan.json") == plan
