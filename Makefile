@@ -15,7 +15,7 @@ LANES := az or ansible or lab or wine or kerberos
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
 
-demo: $(READY) ## Audit a simulated estate, write out/audit.html and out/audit.json
+demo: $(READY) ## Audit and repair a simulated estate, write the reports to out/
 	$(BIN)/auditor demo
 
 test: $(READY) ## Every test that needs no root
