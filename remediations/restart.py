@@ -33,7 +33,8 @@ FULL = Manual(
         "service where there is no systemd; then it has to stay up. Windows: the agent's services in their "
         "order. Not while the snapshot extension works.",
         undo="There is nothing to take back.",
-        never="It unmasks, enables and installs nothing: that is for the remediations after it. It is not "
+        never="It installs nothing, and on Linux unmasks and enables nothing: that is for the remediations "
+        "after it. (On Windows both services are set to start by themselves.) It is not "
         "proposed where no restart can help: no way to 168.63.129.16, a full disk, a damaged program.",
         sources=(
             "Microsoft Learn: Troubleshoot Azure Backup failure, issues with the agent or extension",
