@@ -309,7 +309,7 @@ def test_classic_diffie_hellman_is_not_negotiated(start_sshd: Start) -> None:
 
 
 def test_a_host_that_drops_mid_command(start_sshd: Start, tmp_path: Path) -> None:
-    server = start_sshd(f"ForceCommand echo x >> {tmp_path}/tries; kill -9 $PPID; sleep 5")
+    server = start_sshd(f"ForceCommand echo x >> {tmp_path}/tries; sleep 0.3; kill -9 $PPID; sleep 5")
     told = reason(server.connection, server.options(), 3)
     assert told == "the connection dropped while the probe ran, twice (exit status unknown)"
     assert (tmp_path / "tries").read_text() == "x\nx\n"
