@@ -55,7 +55,7 @@ def hosts(start_sshd: Start, silent_port: int, tmp_path: Path) -> dict[str, dict
         "good": good,
         "wrong-key": good,
         "changed-host-key": changed,
-        "drops": start_sshd("ForceCommand kill -9 $PPID"),
+        "drops": start_sshd("ForceCommand sleep 0.3; kill -9 $PPID"),
         "garbage": start_sshd("ForceCommand head -c 100000 /dev/urandom"),
         "flood": start_sshd("ForceCommand head -c 50000000 /dev/zero"),
         "windows": good,

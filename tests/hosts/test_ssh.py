@@ -316,7 +316,7 @@ def test_a_host_that_drops_mid_command(start_sshd: Start, tmp_path: Path) -> Non
 
 
 def test_a_host_that_drops_once(start_sshd: Start, tmp_path: Path) -> None:
-    server = start_sshd(f"ForceCommand mkdir {tmp_path}/seen && kill -9 $PPID; exec /bin/sh -s")
+    server = start_sshd(f"ForceCommand mkdir {tmp_path}/seen && sleep 0.3 && kill -9 $PPID; exec /bin/sh -s")
     assert isinstance(probe(server.connection, server.options()), Guest)
 
 
