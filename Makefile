@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 KERBEROS := $(VENV)/.made-kerberos
 LANES := az or ansible or lab or wine or kerberos
 
-.PHONY: demo test test-root test-az test-ansible lint format bench bench-guests clean help
+.PHONY: demo test test-root test-lab test-windows test-az test-ansible lint format bench bench-guests clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -21,8 +21,13 @@ demo: $(READY) ## Audit and repair a simulated estate, write the reports to out/
 test: $(READY) ## Every test that needs no root
 	$(PYTEST) -n $(if $(WORKERS),$(WORKERS),auto) -m "not ($(LANES))" $(ARGS)
 
-test-root: $(READY) $(KERBEROS) ## As root: real Debian guests, Wine's own programs, a real KDC (docs/lab.md)
-	$(PYTEST) -n 0 -m "lab or wine or kerberos" $(ARGS)
+test-root: test-lab test-windows ## As root: real Debian guests, Wine's own programs, a real KDC (docs/lab.md)
+
+test-lab: $(READY) ## Real Debian guests with a real agent
+	$(PYTEST) -n 0 -m lab $(ARGS)
+
+test-windows: $(READY) $(KERBEROS) ## Wine's own programs, and a real KDC
+	$(PYTEST) -n 0 -m "wine or kerberos" $(ARGS)
 
 test-az: $(READY) $(AZ)/.made-ready ## A real az against the simulator (installs azure-cli, 0.7 GB)
 	AUDITOR_AZ=$(CURDIR)/$(AZ)/bin/az AUDITOR_REQUIRE_LANES=1 $(PYTEST) -m az $(ARGS)

@@ -1,6 +1,6 @@
 """`kill -9` at random moments of a run over 30 guests: no step is lost, none is done twice.
 
-AUDITOR_KILLS says how many moments (default 12, which takes some twenty seconds).
+AUDITOR_KILLS says how many moments (default 6).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from auditor.store.journal import SqliteJournal
 from tests.repair.mortal import Task
 from tests.repair.workshop import Doing, Workshop, plan_of
 
-KILLS = int(os.environ.get("AUDITOR_KILLS", "12"))
+KILLS = int(os.environ.get("AUDITOR_KILLS", "6"))
 GUESTS = 30
 STAGES = ([Doing('echo run >>"$1/ran-$2"; sleep 0.02'), Doing()],)
 
