@@ -47,6 +47,17 @@ said() {
 # outcome KEY TARGET STAGE MILLISECONDS DETAIL
 outcome() { member "$1" "{\"target\":$(str "$2"),\"stage\":\"$3\",\"ms\":${4:-null},\"detail\":$(str "$5")}"; }
 
+# seconds: since the guest began, whatever its clock does
+seconds() {
+  seconds_up=0
+  read -r seconds_up seconds_rest </proc/uptime
+  printf '%s' "${seconds_up%%.*}"
+}
+
+# cut_off: of a program that died, or took longer than its own limits and some more: it was kept from working by the
+# guest itself, so that it tells nothing of the network
+cut_off() { printf 'cut-off\nnull\n\n\n'; }
+
 milliseconds() {
   ms_part=${1#*.}000
   ms_rest=${ms_part#???}
@@ -65,6 +76,7 @@ with_curl() {
     *) curl_more="$curl_more -o /dev/null" ;;
   esac
   set -f
+  curl_began=$(seconds)
   curl_out=$(limit 9 $RUN curl -q -sS -g $curl_more --connect-timeout "$CONNECT" -m "$TOTAL" --max-filesize 65536 \
     -w '\n%{http_code} %{time_connect} %{time_appconnect} %{time_total} %{remote_ip}\n' "$2" 2>&1 </dev/null | tr -d '\000')
   set +f
@@ -75,9 +87,13 @@ $curl_last
 CURL
   case $curl_time in
     *.*) ;;
-    *) printf 'tcp\nnull\n%s\n\n' "no answer within $TOTAL s"; return ;;
+    *) cut_off; return ;;
   esac
   curl_error=$(printf '%s' "$curl_body" | sed -n 's/.*curl: (\([0-9]*\)).*/\1/p')
+  if [ "$curl_error" = 28 ] && [ "$(($(seconds) - curl_began))" -gt "$((TOTAL + 1))" ]; then
+    cut_off
+    return
+  fi
   curl_stage=tcp
   case $curl_tcp in *[1-9]*) curl_stage=http ;; esac
   case $curl_error in 56 | 97) curl_stage=http ;; 5 | 6) curl_stage=dns ;; 35 | 51 | 53 | 58 | 59 | 60 | 64 | 66 | 77 | 80 | 83 | 90 | 91) curl_stage=tls ;; esac
@@ -105,7 +121,7 @@ reach() {
   if has curl; then
     with_curl "$1" "$4" "$5"
   elif has python3; then
-    limit 9 $RUN python3 -IS -c "$PYTHON_FETCH" "$1" "$2" "$3" "$4" "$TOTAL" "$5" 2>/dev/null </dev/null || printf 'tcp\nnull\nno answer within %s s\n\n' "$TOTAL"
+    limit 9 $RUN python3 -IS -c "$PYTHON_FETCH" "$1" "$2" "$3" "$4" "$TOTAL" "$5" 2>/dev/null </dev/null || cut_off
   elif [ "$1" = http ] && has wget; then
     if reach_body=$(limit 9 $RUN wget -q -T "$TOTAL" -O - --header 'Metadata: true' "$4" 2>/dev/null | tr '\n' ' ') && [ -n "$reach_body" ]; then
       printf 'ok\nnull\nHTTP 200\n%s\n' "$reach_body"
@@ -143,9 +159,14 @@ attempt() {
 $(reach "$3" "$4" "$5" "$6" "$7")
 REACH
   case $attempt_stage in
-    ok | dns | tcp | tls | http) outcome "$1" "$2" "$attempt_stage" "$attempt_ms" "$attempt_detail${8:+ $8}" ;;
-    *) member "$1" "$(unseen "no tool on the guest can try $2 (looked for curl, python3, wget, openssl, bash)")" ;;
+    ok | dns | tcp | tls | http)
+      outcome "$1" "$2" "$attempt_stage" "$attempt_ms" "$attempt_detail${8:+ $8}"
+      attempt_why="$attempt_stage, $attempt_detail"
+      return ;;
+    cut-off) attempt_why="the attempt on $2 gave no result: the guest is too slow, or its tool is broken" ;;
+    *) attempt_why="no tool on the guest can try $2 (looked for curl, python3, wget, openssl, bash)" ;;
   esac
+  member "$1" "$(unseen "$attempt_why")"
 }
 
 fact_wire() {
@@ -162,7 +183,7 @@ fact_imds() {
   if [ "$attempt_stage" = ok ]; then
     member vm_id "$(text "$(printf '%s' "$attempt_body" | sed -n 's/.*"vmId" *: *"\([^"\\]*\)".*/\1/p')")"
   else
-    member vm_id "$(unseen "the instance metadata service gave no answer: $attempt_stage, $attempt_detail")"
+    member vm_id "$(unseen "the instance metadata service gave no answer: $attempt_why")"
   fi
 }
 

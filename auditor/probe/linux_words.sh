@@ -14,9 +14,23 @@ IMDS=169.254.169.254
 LIB=$ROOT/var/lib/waagent
 CONF=$ROOT/etc/waagent.conf
 PYTHON_FETCH='
-import socket, ssl, sys, time, urllib.error, urllib.request
+import os, socket, ssl, sys, threading, time, urllib.error, urllib.request
 kind, host, port, url, limit, direct = sys.argv[1:7]
-start = time.monotonic()
+limit, start, names = float(limit), time.monotonic(), []
+resolve = socket.getaddrinfo
+def resolve_watched(*question, **more):
+    names.append(question[0])
+    answer = resolve(*question, **more)
+    names.pop()
+    return answer
+def late():
+    on_time = time.monotonic() - start < limit + 1
+    if on_time: print("dns" if names else "tcp", "null", "no answer within %d s" % limit, "", sep="\n", flush=True)
+    os._exit(not on_time)
+socket.getaddrinfo = resolve_watched
+watch = threading.Timer(limit + 0.3, late)
+watch.daemon = True
+watch.start()
 def say(stage, detail, body=""):
     print(stage, int((time.monotonic() - start) * 1000), " ".join(str(detail).split()), sep="\n")
     print(body)
@@ -29,11 +43,11 @@ def stage_of(error):
     return "tcp", error
 try:
     if kind == "tcp":
-        socket.create_connection((host, int(port)), float(limit)).close()
+        socket.create_connection((host, int(port)), limit).close()
         say("ok", "connected")
     handlers = [urllib.request.ProxyHandler({})] if direct == "direct" else []
     request = urllib.request.Request(url, headers={"Metadata": "true"} if direct == "direct" else {})
-    answer = urllib.request.build_opener(*handlers).open(request, timeout=float(limit))
+    answer = urllib.request.build_opener(*handlers).open(request, timeout=limit)
     say("ok", "HTTP %d" % answer.status, answer.read(65536).decode("utf-8", "replace").replace("\n", " "))
 except urllib.error.HTTPError as error:
     say("http" if kind == "http" else "ok", "HTTP %d" % error.code)

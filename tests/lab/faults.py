@@ -127,7 +127,7 @@ SIGHTED = (
 FAULTS: dict[str, Fault] = {
     "healthy": Fault(findings=HEALTHY),
     # these take longest, so they come first; what the slow one shows in time is read by a test of its own
-    "slow": Fault(percent=8),
+    "slow": Fault(percent=5),
     "frozen": Fault(frozen=True, findings=unseen("banner")),
     # ---- the agent
     "purged": Fault(

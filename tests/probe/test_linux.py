@@ -140,6 +140,17 @@ def test_black_holes_cost_no_more_than_their_limit(box: Box, hidden: tuple[str, 
     assert answer.seconds < 15
 
 
+@pytest.mark.parametrize("hidden", [(), ("curl",)], ids=["curl", "python3"])
+def test_names_that_nobody_resolves_are_a_fault_of_dns(
+    box: Box, tmp_path: Path, hidden: tuple[str, ...]
+) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver 168.63.129.16\n")
+    setup = (*BLACK_HOLE, f"mount --bind {tmp_path / 'resolv.conf'} /etc/resolv.conf")
+    answer = box.probe(setup=setup, hidden=hidden, endpoints=[Endpoint("a.example", 443, True, "")])
+    assert stages(answer.guest.endpoints) == ["dns"]
+    assert answer.seconds < 15
+
+
 def test_no_network_at_all(box: Box) -> None:
     answer = box.probe(endpoints=[Endpoint("a.example", 443, True, "")])
     assert stages(answer.guest.wire_server) == ["tcp", "tcp"]

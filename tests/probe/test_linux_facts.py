@@ -489,3 +489,21 @@ def test_a_kernel_without_filters_is_not_made_to_load_them(stubbed: Stubbed) -> 
     ).guest
     assert guest.firewall == ()
     assert not touched.exists()
+
+
+@pytest.mark.parametrize(
+    ("without", "tools"),
+    [
+        ((), {"curl": "kill -9 $$"}),
+        ((), {"curl": "echo 'Segmentation fault' >&2; exit 139"}),
+        (("curl",), {"python3": "kill -9 $$"}),
+        (("curl",), {"python3": "exit 1"}),
+    ],
+)
+def test_a_tool_that_died_tells_nothing_of_the_network(
+    stubbed: Stubbed, without: tuple[str, ...], tools: Mapping[str, str]
+) -> None:
+    guest = stubbed(only=("wire", "imds"), without=without, **tools).guest
+    for fact in (guest.wire_server, guest.imds, guest.vm_id):
+        assert isinstance(fact, Unseen)
+        assert "too slow, or its tool is broken" in fact.reason
