@@ -5,6 +5,7 @@ a text, for the log and for messages of libraries.
 """
 
 import getpass
+import html
 import json
 import os
 import signal
@@ -17,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
-from xml.sax.saxutils import escape
 
 from auditor.errors import SecretError
 
@@ -65,7 +65,13 @@ def hide(text: str) -> str:
 
 
 def _spellings(value: str) -> set[str]:
-    return {value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe=""), escape(value)}
+    return {
+        value,
+        repr(value)[1:-1],
+        json.dumps(value)[1:-1],
+        quote(value, safe=""),
+        html.escape(value, quote=False),
+    }
 
 
 def check_reference(reference: str) -> str:

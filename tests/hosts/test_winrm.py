@@ -10,6 +10,7 @@ import pytest
 
 from auditor.errors import HostError
 from auditor.hosts import CommandResult, Script, Shell
+from auditor.hosts.alarm import THREAD
 from auditor.simulator.wsman import Execution, WinRmServer
 from tests.hosts.windows import ADMIN, PASSWORD, QUICK, Windows, ask, cmd, connection_to, nothing_left, opened
 
@@ -166,4 +167,4 @@ def test_many_hosts_at_once() -> None:
         answers = pool.map(lambda connection: ask(connection, cmd("hostname"), patient), connections)
         assert [answer.stdout.decode() for answer in answers] == addresses
         assert server.open_shells == 0
-    assert not [thread for thread in threading.enumerate() if thread.name == "winrm-clock"]
+    assert not [thread for thread in threading.enumerate() if thread.name == THREAD]

@@ -21,6 +21,13 @@ _SILENT = "auditor.hosts.ssh.paramiko"
 logging.getLogger(_SILENT).setLevel(logging.CRITICAL + 1)
 
 
+class QuietTransport(paramiko.Transport):
+    """paramiko's, without what servers tell of their own work: making it fit for a log takes some percent."""
+
+    def _parse_debug(self, m: paramiko.Message) -> None:
+        """Not kept."""
+
+
 class SilentPacketizer(Packetizer):
     """paramiko's, without its timer thread for the handshake, which outlives a handshake that fails."""
 

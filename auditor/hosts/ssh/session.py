@@ -6,7 +6,6 @@ host's deadline, which ends every wait behind it, and `close()` waits for parami
 
 import contextlib
 import logging
-import threading
 import time
 from dataclasses import dataclass, replace
 
@@ -15,12 +14,13 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from auditor.errors import HostError
 from auditor.hosts import CommandResult, Script, Shell
+from auditor.hosts.alarm import Alarm
 from auditor.hosts.commands import command_line
 from auditor.hosts.known_hosts import KnownHosts
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.ssh.config import SshConfig
 from auditor.hosts.ssh.execute import execute
-from auditor.hosts.ssh.handshake import SilentPacketizer, shake_hands
+from auditor.hosts.ssh.handshake import QuietTransport, SilentPacketizer, shake_hands
 from auditor.hosts.ssh.jump import ChannelLine, Network, reach
 from auditor.hosts.ssh.keys import Credentials
 from auditor.hosts.ssh.login import sign_in
@@ -73,8 +73,7 @@ class SshHost:
         self._at: Hop | None = None
         self._cut: str | None = None
         self._stage = "starting"
-        self._timer = threading.Timer(options.deadline, self._overrun)
-        self._timer.daemon = True
+        self._alarm: Alarm | None = None
 
     @property
     def stage(self) -> str:
@@ -104,18 +103,17 @@ class SshHost:
             root.cut()
 
     def close(self) -> None:
-        """Let go of the connection, the timer and paramiko's threads."""
-        self._timer.cancel()
+        """Let go of the connection, the alarm and paramiko's threads."""
         self._hang_up()
-        if self._timer.ident is not None:
-            self._timer.join(FAREWELL)
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     # ---- time -------------------------------------------------------------------------------------
 
     def _start_clock(self) -> None:
-        if self._timer.ident is None:
-            self._end = time.monotonic() + self._options.deadline
-            self._timer.start()
+        if self._alarm is None:
+            self._alarm = Alarm(self._options.deadline, self._overrun)
+            self._end = self._alarm.at
 
     def _overrun(self) -> None:
         self.abort(f"the deadline of {self._options.deadline:g} s passed while {self.stage}")
@@ -151,7 +149,7 @@ class SshHost:
             if not self._links:
                 turn.enter_context(self._network.talking())
             self._stage = "exchanging keys"
-            transport = paramiko.Transport(line, packetizer_class=SilentPacketizer)  # type: ignore[arg-type]
+            transport = QuietTransport(line, packetizer_class=SilentPacketizer)  # type: ignore[arg-type]
             known_hosts = self._known_hosts.of(hop.known_hosts)
             timeout = min(self._options.auth_timeout, self._left())
             shake_hands(transport, hop, known_hosts, self._options.host_key_policy, timeout)

@@ -1,13 +1,13 @@
 """One guest over WinRM: a shell that is opened once, closed whatever happens, and a clock over all of it."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 
 from auditor.credentials import Secrets, hide
 from auditor.errors import HostError, Unreachable
 from auditor.hosts import CommandResult, Script
+from auditor.hosts.alarm import Alarm
 from auditor.hosts.commands import command_line
 from auditor.hosts.options import GuestOptions
 from auditor.hosts.winrm import soap
@@ -27,27 +27,20 @@ class Clock:
     def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
         self._seconds, self._ring = seconds, ring
         self.kept = min(FAREWELL, seconds / 4)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="winrm-clock", daemon=True)
+        self._alarms: tuple[Alarm, ...] = ()
         self.end = float("inf")
 
     def start(self) -> None:
         """Begin; every further call does nothing."""
-        if self._thread.ident is None:
-            self.end = time.monotonic() + self._seconds - self.kept
-            self._thread.start()
+        if not self._alarms:
+            times = (self._seconds - self.kept / 2, self._seconds)
+            self._alarms = tuple(Alarm(seconds, self._ring) for seconds in times)
+            self.end = self._alarms[-1].at - self.kept
 
     def stop(self) -> None:
-        """Let the thread go."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(FAREWELL)
-
-    def _watch(self) -> None:
-        for wait in (self._seconds - self.kept / 2, self.kept / 2):
-            if self._stop.wait(wait):
-                return
-            self._ring()
+        """Let go of what has not rung."""
+        for alarm in self._alarms:
+            alarm.cancel()
 
 
 class WinRmHost:
