@@ -1,6 +1,7 @@
 """Protocol tier: pywinrm, unmodified, against the WS-Man server over every transport."""
 
 import base64
+import contextlib
 import os
 import socket
 import stat
@@ -272,11 +273,13 @@ class Tap:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
-        for held in self._sockets:
-            held.close()
+        for held in self._sockets:  # closing alone does not wake whoever waits for bytes
+            with contextlib.suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        self._listener.close()
+        for held in (*self._sockets, self._listener):
+            held.close()
 
     def _accept(self) -> None:
         while True:
