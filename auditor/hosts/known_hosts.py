@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import logging
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class KnownHosts:
             path = self._files[0]
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+                file.write(f"{_line_end(path)}{text}")
             self._plain.setdefault(name, []).append(key)
 
     def _take(self, line: _Line) -> None:
@@ -130,6 +131,16 @@ def verify(known_hosts: KnownHosts, address: str, port: int, key: HostKey, polic
 def host_name(address: str, port: int) -> str:
     """A host as known_hosts files write it: lower case, with brackets where the port is not 22."""
     return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
+
+
+def _line_end(path: Path) -> str:
+    """The line end that the last line lacks, so that what is added is a line of its own."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return "" if file.read(1) == b"\n" else "\n"
+    except OSError:  # empty, or not to be read
+        return "" if path.stat().st_size == 0 else "\n"
 
 
 def _lines(path: Path) -> Iterator[_Line]:

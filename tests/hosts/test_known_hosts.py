@@ -116,6 +116,21 @@ def test_an_unknown_host_is_refused_or_written_down(tmp_path: Path) -> None:
         verify(hosts, "web", 2222, WRONG, "accept-new")
 
 
+def test_a_new_key_does_not_run_into_a_last_line_without_an_end(tmp_path: Path) -> None:
+    hosts = known(tmp_path, line("old.example").rstrip("\n").removesuffix(" a comment"))
+    for name in ("new.example", "newer.example"):
+        verify(hosts, name, 22, OTHER_TYPE, "accept-new")
+    again = KnownHosts([tmp_path / "known_hosts"])
+    assert [again.keys(f"{name}.example", 22) for name in ("old", "new", "newer")] == [
+        (RIGHT,),
+        (OTHER_TYPE,),
+        (OTHER_TYPE,),
+    ]
+    with pytest.raises(HostError, match="host key changed"):
+        verify(again, "old.example", 22, WRONG, "accept-new")
+    assert (tmp_path / "known_hosts").read_bytes().count(b"\n") == 3
+
+
 def test_a_key_that_cannot_be_written_down_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HostError, match="cannot be written down"):
