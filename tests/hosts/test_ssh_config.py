@@ -75,6 +75,12 @@ FILES = {
     "tabs": "Host\tweb\n\tPort\t44\n",
     "two tokens in a pattern list": "Host web,db-1\n Port 44\nMatch originalhost web,!db-1\n User one\n",
     "host in capitals": "Host WEB\n Port 44\n",
+    "match names in any case": "Match host WEB\n Port 44\nMatch originalhost Db-1\n Port 45\n",
+    "match with equals": 'Match host=web\n Port 44\nMatch originalhost="db-1,jump"\n Port 45\n',
+    "single quotes": "Host 'web'\n IdentityFile '/it\"s'\n HostKeyAlias=a'b'\"c\"\n",
+    "escapes": 'Host we\\\'b web\n User a\\\\b\n HostKeyAlias "a\\"b"\nHost *\n IdentityFile C:\\k\n',
+    "quotes with a mark of comments": 'Host web\n HostKeyAlias "#a" # b\n User a#b\n',
+    "a comment of other lines": "# one\u2028Port 5\nHost web\r\n Port 44\r\n",
 }
 
 
@@ -90,6 +96,31 @@ def test_files_are_read_as_openssh_reads_them(tmp_path: Path, name: str) -> None
         assert found == {keyword: theirs[keyword] for keyword in found}
         unsaid = {keyword for keyword in ("port", "proxyjump", "proxycommand") if keyword not in found}
         assert {theirs[keyword][0] for keyword in unsaid & set(theirs)} <= {"22", "none"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_names_in_capitals_fit_where_they_fit_for_openssh(tmp_path: Path, name: str) -> None:
+    path = config(tmp_path, FILES[name])
+    found, theirs = ours(path, "WEB", None), openssh(path, "WEB", None)
+    if "hostname" in found:
+        found["hostname"] = [found["hostname"][0].replace("%h", "WEB").lower()]
+    assert found == {keyword: theirs[keyword] for keyword in found}
+    assert "port" in found or theirs["port"] == ["22"]
+
+
+def test_spaces_in_the_name_of_a_key(tmp_path: Path) -> None:
+    path = config(tmp_path, "Host web\n IdentityFile '/a b'\n IdentityFile /c\\ d\n IdentityFile \"/e f\"\n")
+    assert ours(path, "web", None) == {"identityfile": ["/a b", "/c d", "/e f"]}
+    assert openssh(path, "web", None)["identityfile"] == ["/a", "b", "/c", "d", "/e", "f"]
+
+
+@pytest.mark.parametrize("line", ['User "abc', "User o'brien", 'Host "web'])
+def test_a_quote_that_is_not_closed_is_refused_as_openssh_refuses_it(tmp_path: Path, line: str) -> None:
+    path = config(tmp_path, f"Port 22\n{line}\n")
+    with pytest.raises(HostError, match="line 2 has a quote that is not closed"):
+        ours(path, "web", None)
+    with pytest.raises(AssertionError, match="invalid quotes"):
+        openssh(path, "web", None)
 
 
 def test_includes_as_openssh_takes_them(tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def test_precedence(
 def test_with_nothing_named(tmp_path: Path) -> None:
     (hop,) = hops(tmp_path, Connection("db"), "", user=None, key=None, port=22)
     assert (hop.host, hop.port, hop.user, hop.keys, hop.only_keys) == ("db", 22, local_user(), None, False)
-    (only,) = hops(tmp_path, Connection("db"), "IdentitiesOnly yes\n", key=None)
-    assert only.only_keys
+    for word in ("yes", "True"):
+        (only,) = hops(tmp_path, Connection("db"), f"IdentitiesOnly {word}\n", key=None)
+        assert only.only_keys
 
 
 def test_known_hosts(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 from auditor.errors import HostError
@@ -24,7 +25,10 @@ logger = logging.getLogger(__name__)
 DEPTH = 16
 COLLECTED = "identityfile"
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*\Z")
-_WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
+_WORD = re.compile(r"""(?:\\.?|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'\\])+|["']""")
+_QUOTED = re.compile(r"""\\(["'\\ ])|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'""")
+_ESCAPED = re.compile(r"""\\(["'\\])""")
+_NAMES = {"host", "originalhost"}
 _ARGUMENTS = {"host", "originalhost", "user", "localuser"}
 _FLAGS = {"all", "canonical", "final"}
 
@@ -56,7 +60,7 @@ class _View:
 
     def subject(self, kind: str) -> str:
         """The text that the patterns of a criterion are held against."""
-        if kind == "originalhost":
+        if kind in ("alias", "originalhost"):
             return self.alias
         if kind == "host":
             return _host(self.found, self.alias)
@@ -84,7 +88,7 @@ class SshConfig:
         found: Settings = {}
         _read(blocks, _View(alias, user, found, final=False))
         if any(criterion.kind == "final" for block in blocks for criterion in block.criteria):
-            found["hostname"] = [_host(found, alias)]
+            found["hostname"] = [_host(found, alias).lower()]
             _read(blocks, _View(alias, user, found, final=True))
         return found
 
@@ -134,7 +138,7 @@ class _Reader:
         if depth > DEPTH:
             raise HostError(f"{self._path} includes files too deep ({path})")
         block = _Block(outer)
-        for number, line in enumerate(_text(path).splitlines(), 1):
+        for number, line in enumerate(_text(path).split("\n"), 1):
             keyword, value = _split(line, f"{path}, line {number}")
             if keyword in ("host", "match"):
                 yield block
@@ -175,25 +179,37 @@ def _split(line: str, place: str) -> tuple[str, str]:
     match = _LINE.match(line)
     if match is None or not _words(match[2]):
         raise HostError(f"{place} is no setting of ssh_config")
-    return match[1].lower(), match[2]
+    keyword, value = match[1].lower(), match[2]
+    if keyword != "proxycommand" and not all(map(_closed, _raw_words(value))):
+        raise HostError(f"{place} has a quote that is not closed")
+    return keyword, value
 
 
 def _words(value: str) -> list[str]:
-    words = []
-    for match in _WORD.finditer(value):
-        if match[0].startswith("#"):
-            break
-        words.append(match[2] if match[1] is None else match[1])
-    return words
+    """The words without their quotes and escapes, up to a comment."""
+    return [_QUOTED.sub(_bare, word) for word in _raw_words(value)]
+
+
+def _raw_words(value: str) -> Iterator[str]:
+    words = (match[0] for match in _WORD.finditer(value))
+    return takewhile(lambda word: not word.startswith("#"), words)
+
+
+def _bare(match: re.Match[str]) -> str:
+    return match[1] or _ESCAPED.sub(r"\1", match[2] or match[3] or "")
+
+
+def _closed(word: str) -> bool:
+    return word not in ('"', "'")
 
 
 # ---- criteria -------------------------------------------------------------------------------------
 
 
 def _criteria(keyword: str, value: str, place: str) -> tuple[_Criterion, ...]:
-    words = _words(value)
     if keyword == "host":
-        return (_Criterion("originalhost", tuple(words)),)
+        return (_Criterion("alias", tuple(_words(value))),)
+    words = _words(value.replace("=", " "))
     found = []
     while words:
         word = words.pop(0).lower()
@@ -215,7 +231,10 @@ def _holds(criterion: _Criterion, view: _View) -> bool:
         return not criterion.negated
     if criterion.kind in ("final", "canonical"):
         return view.final is not criterion.negated
-    return matches(view.subject(criterion.kind), criterion.patterns) is not criterion.negated
+    text, patterns = view.subject(criterion.kind), criterion.patterns
+    if criterion.kind in _NAMES:  # names in any case, unlike those of Host
+        text, patterns = text.lower(), tuple(map(str.lower, patterns))
+    return matches(text, patterns) is not criterion.negated
 
 
 def matches(text: str, patterns: Iterable[str]) -> bool:

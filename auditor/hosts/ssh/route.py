@@ -124,7 +124,7 @@ def _with_keys(hop: Hop, options: GuestOptions, settings: Settings) -> Hop:
     configured = tuple(_path(hop, text) for text in files) or None
     usual = (options.key,) if options.key else None
     keys = configured or named or usual if hop.jump else named or configured or usual
-    only = (_one(settings, "identitiesonly") or "no").lower() == "yes"
+    only = (_one(settings, "identitiesonly") or "no").lower() in ("yes", "true")
     return replace(hop, keys=keys, only_keys=only or (keys is not None and keys != configured))
 
 
