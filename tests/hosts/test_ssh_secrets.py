@@ -34,6 +34,11 @@ CANARIES = {
     "CANARY_PASSPHRASE": f"canary-in-the-passphrase-{os.getpid()}",
     "CANARY_SUDO": RIGHT,
 }
+AZURE = {
+    "AZURE_CLIENT_SECRET": f"canary-of-the-azure-sdk-{os.getpid()}",
+    "IDENTITY_HEADER": f"canary-of-the-managed-identity-{os.getpid()}",
+}
+PLANTED = {**CANARIES, **AZURE}
 EVERYTHING = 1
 
 
@@ -80,7 +85,7 @@ class Watch(threading.Thread):
         except OSError:
             return
         self.seen.add(text)
-        self.leaks |= {f"{folder.name}/{name}: {text}" for canary in CANARIES.values() if canary in text}
+        self.leaks |= {f"{folder.name}/{name}: {text}" for canary in PLANTED.values() if canary in text}
 
     def __enter__(self) -> "Watch":
         self.start()
@@ -105,7 +110,7 @@ def guest(
         config = tmp_path / "ssh_config"
         config.write_text(f"ProxyCommand {sys.executable} {tmp_path}/pipe.py %h %p\n")
         config.chmod(0o600)
-        for name, value in CANARIES.items():
+        for name, value in PLANTED.items():
             monkeypatch.setenv(name, value)
         options = server.options(ssh_config=config)
         secrets = Secrets()

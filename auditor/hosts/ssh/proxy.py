@@ -15,6 +15,16 @@ from auditor.text import one_line
 
 FAREWELL = 2.0
 MOST_WORDS = 4096
+AZURE = frozenset(
+    (
+        "AZURE_CLIENT_SECRET",
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+        "AZURE_PASSWORD",
+        "IDENTITY_HEADER",
+        "MSI_SECRET",
+    )
+)
+"""Variables that azure-identity reads secrets from, and that we never resolve ourselves."""
 
 
 class ProxyLine(Wire):
@@ -87,4 +97,4 @@ def launch(command: tuple[str, ...]) -> ProxyLine:
 
 def _clean() -> dict[str, str]:
     """Our environment without the variables that hold a secret of this run."""
-    return {name: value for name, value in os.environ.items() if hide(value) == value}
+    return {name: value for name, value in os.environ.items() if hide(value) == value and name not in AZURE}
