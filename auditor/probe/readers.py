@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from auditor.facts import Attempt, Disk, Unseen
 from auditor.text import one_line
 
 ITEMS = 64
+DEPTH = 32
 STAGES = ("ok", "dns", "tcp", "tls", "http")
 
 T = TypeVar("T")
@@ -33,7 +34,23 @@ def json_object(body: bytes) -> Document:
         raise HostError(f"the guest's answer is not JSON: {one_line(str(error))}") from error
     if not isinstance(document, dict):
         raise HostError("the guest's answer is not a JSON object")
+    if _is_deep(document):
+        raise HostError(f"the guest's answer is nested more than {DEPTH} deep")
     return document
+
+
+def _is_deep(document: Any) -> bool:
+    """Whether it is nested so deep that whoever walks through it may overrun the stack."""
+    level = [document]
+    for _ in range(DEPTH):
+        level = [item for value in level for item in _inside(value)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 # ---- one fact: a value, None or Unseen ---------------------------------------------------------

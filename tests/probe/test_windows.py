@@ -151,6 +151,12 @@ FACTS = {
         ),
         (CommandResult(1, b"Access is denied."), "no answer (exit status 1); it said: Access is denied."),
         (CommandResult(0, b"AUDITOR-PROBE-BEGIN { AUDITOR-PROBE-END"), "is not JSON"),
+        (
+            CommandResult(
+                0, b'AUDITOR-PROBE-BEGIN {"disk":' + b"[" * 900 + b"]" * 900 + b"} AUDITOR-PROBE-END"
+            ),
+            "nested more than 32 deep",
+        ),
         (said([]), "is not a JSON object"),
     ],
 )

@@ -134,12 +134,17 @@ def framed(text: str) -> CommandResult:
     return CommandResult(0, f"AUDITOR-PROBE-BEGIN {text} AUDITOR-PROBE-END\r\n".encode())
 
 
+DEEP = '{"disk":' + "[" * 900 + "]" * 900 + "}"
+"""Deep enough for whoever walks through it, and no more than json.loads takes."""
+
+
 @pytest.mark.parametrize(
     ("take", "verdict", "remark"),
     [
         (Take(MACHINE, Unseen("refused"), 1), "failed", "refused"),
         (Take(MACHINE, CommandResult(97, b"", b"no"), 1), "unreadable", "exit status 97); it said: no"),
         (Take(MACHINE, framed("{"), 1), "unreadable", "is not JSON"),
+        (Take(MACHINE, framed(DEEP), 1), "unreadable", "nested more than 32 deep"),
         (Take(MACHINE, framed('{"disk":{"unseen":"denied"},"interfaces":[{"unseen":"slow"}]}'), 1), "ok",
          "disk unseen: denied; interfaces unseen: slow"),
         (Take(MACHINE, framed('{"elevated":true}'), 1), "ok", ""),
@@ -150,6 +155,11 @@ def framed(text: str) -> CommandResult:
 def test_how_a_script_went(take: Take, verdict: str, remark: str) -> None:
     assert take.verdict == verdict
     assert remark in take.remark
+
+
+def test_what_is_nested_too_deep_is_recorded_as_it_came() -> None:
+    recording = record([Take(MACHINE, framed(DEEP), 1)], "winrm", datetime(2026, 1, 2, tzinfo=UTC), [])
+    assert DEEP in recording["scripts"][0]["stdout"]
 
 
 def test_a_recording_comes_back() -> None:

@@ -10,7 +10,7 @@ from auditor.errors import HostError
 from auditor.facts import Unseen
 from auditor.hosts import CommandResult, Shell
 from auditor.probe.answer import Answer
-from auditor.probe.readers import is_unseen
+from auditor.probe.readers import is_unseen, json_object
 from auditor.probe.windows.heard import BEGIN, END, printed
 from auditor.probe.windows.redact import Redactor
 from auditor.probe.windows.registry import sections
@@ -109,8 +109,8 @@ def _stdout(raw: bytes, redactor: Redactor) -> str:
     before, begin, rest = raw.rpartition(BEGIN)
     body, end, after = rest.partition(END)
     try:
-        document = json.loads(body.decode("utf-8", "replace")) if begin and end else None
-    except (ValueError, RecursionError):
+        document = json_object(body) if begin and end else None
+    except HostError:
         document = None
     if document is None:
         return redactor.output(raw.decode("utf-8", "replace"))
