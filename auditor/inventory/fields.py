@@ -28,7 +28,7 @@ _JUMP = re.compile(
     r"(?:[^\s@:/,-][^\s@:/,]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::\d{1,5})?"
 )
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_PASSWORD = re.compile(r":[^/@][^@]*@")
+_PASSWORD = re.compile(r":(?!//).*@", re.DOTALL)
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 
 

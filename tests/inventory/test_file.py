@@ -171,6 +171,14 @@ def test_a_written_out_secret_is_refused_and_not_repeated(tmp_path: Path, field:
     assert "canary" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
 
 
+@pytest.mark.parametrize("word", ["ca@nary", "/canary", "ca@@n:ary", "can ary"])
+@pytest.mark.parametrize("form", ["address: 'me:{0}@host'", "address: a, jump: ['me:{0}@host']"])
+def test_a_password_in_an_address_is_not_repeated(tmp_path: Path, form: str, word: str) -> None:
+    path = write(tmp_path / "hosts.yaml", f"- {{name: a, {form.format(word)}}}")
+    with pytest.raises(InventoryFileError, match=r"'me:\*\*\*@host'"):
+        read_hosts(path)
+
+
 def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
     (machine,) = read_hosts(write(tmp_path / "h.yaml", "- {name: w, address: w, key: /nowhere/key}"))
     assert machine.connection == Connection("w", key="/nowhere/key")
