@@ -1,16 +1,17 @@
 """Machines from files: our hosts files, and Ansible's inventories. Data only: nothing in them runs."""
 
-import json
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from auditor.errors import InventoryFileError
 from auditor.inventory import ansible
 from auditor.inventory.ansible.ini import looks_like_ini
-from auditor.inventory.documents import read_text, read_yaml
+from auditor.inventory.documents import read_json, read_text, read_yaml
 from auditor.inventory.host import Host
 from auditor.inventory.hosts_file import csv_hosts, yaml_hosts
+
+logger = logging.getLogger(__name__)
 
 INI, YAML, CSV = {".ini", ".cfg"}, {".yaml", ".yml"}, {".csv"}
 
@@ -34,22 +35,16 @@ def _hosts(path: Path, text: str) -> Iterator[tuple[str, Host]]:
         return csv_hosts(path, text)
     if suffix in INI or (suffix not in YAML | {".json"} and looks_like_ini(text)):
         return ansible.ini_hosts(path, text)
-    document = _json(path, text) if text.lstrip().startswith("{") else read_yaml(path, text)
-    if document is None:
+    document = read_json(path, text) if text.lstrip().startswith("{") else read_yaml(path, text)
+    if document.content is None:
         return iter(())
-    if ansible.is_inventory(document):
-        return ansible.structured_hosts(path, document)
-    return yaml_hosts(path, document)
-
-
-def _json(path: Path, text: str) -> Any:
-    """The document of a text in braces: JSON, or YAML, which has braces too."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return read_yaml(path, text)
-    except (RecursionError, ValueError) as error:
-        raise InventoryFileError(f"{path}: not usable JSON: {type(error).__name__}") from None
+    if ansible.is_inventory(document.content):
+        if document.twice:
+            logger.warning("%s; only the last one counts", document.twice)
+        return ansible.structured_hosts(path, document.content)
+    if document.twice:
+        raise InventoryFileError(f"{document.twice}; put both into one")
+    return yaml_hosts(path, document.content)
 
 
 def _refuse_twins(placed: Iterable[tuple[str, Host]]) -> None:

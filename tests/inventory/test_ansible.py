@@ -253,6 +253,22 @@ def test_a_way_that_is_not_simple_is_warned_of(
 
 # ---- passwords ---------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("h.yaml", "all:\n  hosts: {a: }\n  hosts: {b: }\n"),
+        ("h.json", '{"all": {"hosts": ["a"], "hosts": ["b"]}}'),
+    ],
+)
+def test_a_key_that_stands_twice_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, text: str
+) -> None:
+    assert set(hosts(tmp_path, text, name)) == {"b"}
+    assert "the key 'hosts' stands" in caplog.text
+    assert "twice; only the last one counts" in caplog.text
+
+
 VAULT = "$ANSIBLE_VAULT;1.1;AES256\n6162canary"
 
 

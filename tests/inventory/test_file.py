@@ -179,6 +179,32 @@ def test_a_password_in_an_address_is_not_repeated(tmp_path: Path, form: str, wor
         read_hosts(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "h.yaml",
+            "hosts:\n- {name: a, address: a}\nhosts:\n- {name: b, address: b}\n",
+            "line 3: the key 'hosts'",
+        ),
+        ("h.yaml", "- name: a\n  address: a\n  tags: {x: y}\n  address: b\n", "line 4: the key 'address'"),
+        ("h.yaml", "- {name: a, address: a, tags: {x: {x: 1}, y: [x, x], x: 2}}", "line 1: the key 'x'"),
+        ("h.json", '{"hosts": [{"name": "a", "address": "a", "name": "b"}]}', "the key 'name'"),
+        ("h.json", '{"hosts": [{"name": "a", "address": "a", "name": "b"},]}', "line 1: the key 'name'"),
+    ],
+)
+def test_a_key_that_stands_twice_would_lose_what_it_held(
+    tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    with pytest.raises(InventoryFileError, match=f"{said} stands (there )?twice"):
+        read_hosts(write(tmp_path / name, content))
+
+
+def test_the_same_key_in_two_mappings_is_none_that_stands_twice(tmp_path: Path) -> None:
+    text = "- {name: a, address: name, tags: {name: name, tags: tags}}\n- {name: b, address: address}\n"
+    assert len(read_hosts(write(tmp_path / "h.yaml", text))) == 2
+
+
 def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
     (machine,) = read_hosts(write(tmp_path / "h.yaml", "- {name: w, address: w, key: /nowhere/key}"))
     assert machine.connection == Connection("w", key="/nowhere/key")
