@@ -145,6 +145,14 @@ def test_includes_as_openssh_takes_them(tmp_path: Path) -> None:
     assert ours(path, "db-1", None) == {"hostkeyalias": ["from-a"], "port": ["13"]}
 
 
+def test_a_folder_among_the_files_to_include_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "conf.d" / "old").mkdir(parents=True)
+    config(tmp_path, "User in\n", "conf.d/work")
+    path = config(tmp_path, f"Include {tmp_path}/conf.d/*\nPort 5\n")
+    found, theirs = ours(path, "web", None), openssh(path, "web", None)
+    assert found == {"user": ["in"], "port": ["5"]} == {keyword: theirs[keyword] for keyword in found}
+
+
 def test_a_relative_include_stands_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "conf.d").mkdir()
     config(tmp_path, "User in\n", "conf.d/a")

@@ -155,7 +155,8 @@ class _Reader:
 
     def _included(self, word: str) -> list[Path]:
         pattern = Path(os.path.expanduser(word))
-        return [Path(name) for name in sorted(glob.glob(str(self._folder / pattern)))]
+        names = sorted(glob.glob(str(self._folder / pattern)))
+        return [Path(name) for name in names if not os.path.isdir(name)]
 
 
 def _text(path: Path) -> str:
