@@ -171,6 +171,9 @@ def _tags(entry: Entry) -> dict[str, str]:
     if value is None:
         return {}
     if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, bool | float) or isinstance(key, bool | float):
+                entry.fail(f"the tag {key} is {item!r}; text is wanted, put it in quotes")
         return {str(key): "" if item is None else str(item) for key, item in value.items()}
     if not isinstance(value, str):
         entry.fail(f"tags are {value!r}; a mapping or k=v;k=v is wanted")
