@@ -386,6 +386,8 @@ def test_any_other_id_is_no_vm(tmp_path: Path, identifier: Any) -> None:
         ("h.ini", "h\n[a:children]\nb\n[b:children]\na\n", "stands below itself"),
         ("h.ini", "h\n[a:children]\nall\n", "the group 'all' cannot stand below another"),
         ("h.ini", "[a]\nx\n[a:vars]\nansible_group_priority=high\n", "of the group 'a' is no whole number"),
+        ("h.ini", "[a]\nx\n[a:vars]\nansible_group_priority=1e999\n", "of the group 'a' is no whole number"),
+        ("h.yaml", "a: {hosts: {h: }, vars: {ansible_group_priority: .inf}}", "is no whole number"),
         ("h.ini", "Web\nweb\n", "the name of 'web' stands at"),
         ("h.yaml", "all: {hosts: [1]}", "1 is no name of a group or host; put it in quotes"),
         ("h.yaml", "all: {hosts: {h: 3}}", "'h' of 'all' is no mapping"),

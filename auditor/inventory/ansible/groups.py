@@ -74,7 +74,7 @@ class Groups:
             return
         try:
             self._groups[group].priority = int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InventoryFileError(
                 f"{self._place}: {PRIORITY} of the group {group!r} is no whole number"
             ) from None
