@@ -119,6 +119,7 @@ def test_a_settings_file_in_the_home_of_nobody_is_refused_by_name() -> None:
     ("text", "message"),
     [
         ("a = " + "[" * 5000, "cannot read settings file"),
+        ("a = " + "9" * 5000, "cannot read settings file"),
         ("= broken", "cannot read settings file"),
         ('clowd = "public"', "unknown setting 'clowd'; did you mean 'cloud'"),
         ("zzzz = 1", "unknown setting 'zzzz'; known: cloud"),

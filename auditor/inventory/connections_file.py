@@ -34,7 +34,7 @@ def read_connections(path: Path) -> Connections:
         data = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"cannot read the connections file {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"the connections file {path} is not usable TOML: {error}") from None
     for key in data:
         if key != TABLE:

@@ -58,7 +58,8 @@ def read_yaml(path: Path, text: str) -> Document:
         raise InventoryFileError(
             f"{path}{_line(getattr(error, 'problem_mark', None))}: not usable YAML: {_problem(error)}"
         ) from None
-    except (RecursionError, ValueError, OverflowError) as error:
+    except (RecursionError, ValueError, OverflowError, LookupError, AttributeError) as error:
+        # the last two are how the loader takes a tag that its text does not fit, as in `!!bool x`
         raise InventoryFileError(f"{path}: not usable YAML: {type(error).__name__}") from None
 
 

@@ -60,7 +60,7 @@ def _shipped() -> Rules:
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RuleSetError(f"{where} is not valid TOML: {error}") from error
 
 

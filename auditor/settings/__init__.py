@@ -128,7 +128,7 @@ def _from_file(path: Path | None) -> dict[str, Value]:
         return {}
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"cannot read settings file {path}: {error}") from error
     origin = f"file {path}"
     return {option.name: _value(option, data[key], origin) for key, option in _file_options(data, path)}

@@ -231,6 +231,7 @@ def test_azure_is_asked_only_for_the_addresses_that_rules_need(tmp_path: Path) -
     ("text", "said"),
     [
         ("= x", "is not usable TOML"),
+        (f"[[connection]]\nport = {'9' * 5000}", "is not usable TOML"),
         ("[connection]\nuser = 'u'", "every rule is a table [[connection]]"),
         ("connection = 3", "every rule is a table [[connection]]"),
         ("[[conection]]\nuser = 'u'", "unknown key 'conection'; every rule is a table [[connection]]"),

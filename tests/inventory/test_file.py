@@ -291,6 +291,8 @@ def test_a_key_file_need_not_exist(tmp_path: Path) -> None:
         ("{a: " * 100_000, "nested more than 32 deep"),
         ("- {name: a, address: 2001-99-99}", "not usable YAML"),
         ("- {[a]: b}", "not usable YAML"),
+        ("- {name: !!bool perhaps, address: a}", "not usable YAML: KeyError"),
+        ("- {name: !!timestamp now, address: a}", "not usable YAML: AttributeError"),
         ("- {name: a, address: a}\n---\n- {}", "not usable YAML"),
         ("a\x00b", "not usable YAML"),
     ],

@@ -96,6 +96,8 @@ ENDPOINT = '[[endpoint]]\nhost = "a"\nport = 443\ntls = true\nwhy = "w"\n'
     ("text", "words"),
     [
         ("not toml", "is not valid TOML"),
+        (f"name = {'9' * 5000}", "is not valid TOML"),
+        (f"name = {'[' * 10_000}", "is not valid TOML"),
         ("[limits]\na = 1\n", "unknown table: 'limits'; known: endpoint, name, rule, severity"),
         ("name = 5", "name is 5, not a text"),
         ('name = " "', "not a text"),
