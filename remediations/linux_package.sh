@@ -70,14 +70,15 @@ simulate() {
   by plan "$1" "$2" "$target"
 }
 
-# hold: a first installation starts nothing before its state is in place; a restart of the guest ends the hold
+# hold: a first installation starts nothing before its state is in place; a restart of the guest ends the hold.
+# A name that is held looks like a unit, whether or not there is one.
 hold() {
   on_systemd || return 0
   trap release EXIT
   systemctl --quiet --runtime mask walinuxagent.service waagent.service 2>/dev/null
 }
 
-release() { systemctl --quiet --runtime unmask walinuxagent.service waagent.service 2>/dev/null; }
+release() { ! on_systemd || systemctl --quiet --runtime unmask walinuxagent.service waagent.service 2>/dev/null; }
 
 # make_way: Debian's package cannot be configured for the first time where its folder is there already
 make_way() {
@@ -115,7 +116,7 @@ change() {
   status=$?
   put_back
   [ "$status" -eq 0 ] || fail "the package manager failed (exit status $status)"
-  [ -z "$first" ] || no_provisioning
+  [ -z "$first" ] || { no_provisioning; release; }
 }
 
 # rouse START: unmasked, enabled and running

@@ -250,6 +250,47 @@ def test_what_an_rpm_manager_would_do(
     assert (done.returncode, words in done.stdout.decode()) == (status, True), done
 
 
+SYSTEMCTL = """#!/bin/sh
+# knows waagent.service; a name that is masked is loaded as such, also where there is no unit
+for last; do case "$*" in
+  *unmask*) rm -f "$MASKS/$last" ;;
+  *mask*) case $last in *.service) : >"$MASKS/$last" ;; esac ;;
+esac; done
+case $1:$last in
+  show:*) if [ -e "$MASKS/$last" ]; then echo LoadState=masked
+    elif [ "$last" = waagent.service ]; then echo LoadState=loaded; else echo LoadState=not-found; fi ;;
+esac
+"""
+
+
+TOOLS = ("awk", "cat", "cut", "grep", "head", "mkdir", "mount", "rm", "sed", "sh", "sleep", "tail", "timeout")
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("sh", SHELLS, ids=" ".join)
+def test_after_a_first_installation_the_unit_is_the_one_that_the_package_brought(
+    sh: list[str], tmp_path: Path
+) -> None:
+    tools, masks = tmp_path / "tools", tmp_path / "masks"
+    tools.mkdir()
+    masks.mkdir()
+    for name in TOOLS:
+        (tools / name).symlink_to(shutil.which(name) or name)
+    for name, text in (("systemctl", SYSTEMCTL), ("dnf", "#!/bin/sh\n"), ("rpm", "#!/bin/sh\n")):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    alone = "mount -t tmpfs lab /run && mkdir -p /run/systemd/system && mount -t tmpfs lab /var/lib"
+    done = shell(
+        ["linux_deb", "linux_rpm", "linux_package"],
+        f'{alone} || exit 99; change install; echo "unit: $(find_unit)"',
+        sh=("/usr/bin/unshare", "-rm", *(shutil.which(sh[0]) or sh[0], *sh[1:])),
+        PATH=f"{tools}:/none",
+        MASKS=str(masks),
+        PAYLOAD=str(tmp_path / "none"),
+    )
+    assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, "unit: waagent"), done
+
+
 @pytest.mark.parametrize("sh", SHELLS, ids=" ".join)
 @pytest.mark.parametrize("script", sorted(path.name for path in FOLDER.glob("*.sh")))
 def test_every_shell_can_read_it(sh: list[str], script: str) -> None:
