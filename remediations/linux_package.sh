@@ -3,7 +3,7 @@
 # that is not in Azure yet; MEGABYTES have to be free.
 state=/var/lib/waagent
 aside=$state.kept-by-auditor
-busy='Could not get lock|Unable to acquire the dpkg|Unable to lock|frontend lock|is another process using|is locked|holding the yum lock'
+busy='Could not get lock|Unable to acquire the dpkg|Unable to lock|frontend lock|is another process using|is locked|holding the yum lock|Waiting for process with pid'
 patience=300
 # "fail" once something has changed
 begun=
@@ -30,15 +30,16 @@ program() {
 
 # patiently COMMAND...: again while another package manager holds its locks; "said" holds what it printed
 patiently() {
-  waited=0
+  since=
   while :; do
     said=$("$@" 2>&1)
     status=$?
     if [ "$status" -eq 0 ] || ! printf '%s\n' "$said" | grep -qE "$busy"; then break; fi
-    [ "$waited" -lt "$patience" ] || ${begun:-refuse} "another package manager held its lock for $patience s"
-    [ "$waited" -gt 0 ] || echo "another package manager is at work: waiting for it"
+    # a command may have waited itself, so the tries tell nothing
+    now=$(cut -d. -f1 /proc/uptime)
+    [ -n "$since" ] || { since=$now; echo "another package manager is at work: waiting for it"; }
+    [ "$((now - since))" -lt "$patience" ] || ${begun:-refuse} "another package manager held its lock for $patience s"
     sleep 3
-    waited=$((waited + 3))
   done
   printf '%s\n' "$said" | tail -n 60
   return "$status"

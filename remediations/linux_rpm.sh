@@ -35,34 +35,61 @@ rpm_target() {
     tr '|' ' ' | awk '$1 ~ /^python3?-azure-agent$/ { print $1; exit } $2 ~ /^python3?-azure-agent$/ { print $2; exit }'
 }
 
-# rpm_verb MODE
+# rpm_verb MODE: a file of another version cannot be "reinstalled", and zypper updates by no file
 rpm_verb() {
-  case $manager:$1 in
+  verb=$1
+  if [ -f "$PAYLOAD" ]; then
+    case $manager:$verb in
+      zypper:update) verb=install ;;
+      zypper:*) ;;
+      *:reinstall) [ "$(rpm -qp --qf '%{VERSION}-%{RELEASE}' "$PAYLOAD")" = "$(rpm_version)" ] || verb=update ;;
+    esac
+  fi
+  case $manager:$verb in
     zypper:reinstall) echo "install --no-recommends --force" ;;
     zypper:install) echo "install --no-recommends" ;;
-    *) echo "$1" ;;
+    *) echo "$verb" ;;
   esac
+}
+
+# rpm_try MODE TARGET: what the manager would do
+rpm_try() {
+  if [ "$manager" = zypper ]; then
+    limit 120 zypper --non-interactive --no-refresh $(rpm_verb "$1") --dry-run "$2"
+  else
+    limit 120 "$manager" --assumeno $(rpm_verb "$1") "$2" </dev/null
+  fi
+}
+
+# rpm_removed: the names under a heading of removals, which tdnf does not indent; and what dnf says is replaced
+# by another package, other than an earlier name of the agent's
+rpm_removed() {
+  printf '%s\n' "$said" | awk -v manager="$manager" '
+    $1 == "replacing" && $2 !~ /^(WALinuxAgent|python3*[0-9]*-azure-agent)/ { printf "%s ", $2 }
+    /REMOVED:$/ || /^(Removing|Obsoleting)/ { inside = 1; names = /REMOVED:$/; next }
+    inside && (NF == 0 || (/^[^ ]/ && manager != "tdnf")) { inside = 0 }
+    inside { if (names) printf "%s ", $0; else printf "%s ", $1 }'
 }
 
 # rpm_plan MODE WHEN TARGET
 rpm_plan() {
-  if [ "$manager" = zypper ]; then
-    said=$(limit 120 zypper --non-interactive --no-refresh $(rpm_verb "$1") --dry-run "$3" 2>&1)
-  else
-    said=$(limit 120 "$manager" --assumeno $(rpm_verb "$1") "$3" 2>&1 </dev/null)
-  fi
-  removed=$(printf '%s\n' "$said" | awk '
-    /REMOVED:$/ || /^Removing/ { inside = 1; names = /REMOVED:$/; next }
-    inside && (NF == 0 || /^[^ ]/) { inside = 0 }
-    inside { if (names) printf "%s ", $0; else printf "%s ", $1 }')
+  if [ "$2" = late ]; then patiently rpm_try "$1" "$3"; else said=$(rpm_try "$1" "$3" 2>&1); fi
+  status=$?
+  removed=$(rpm_removed)
   [ -z "$removed" ] || refuse "$manager would remove: $removed"
+  # dnf and yum end with 1 also where nothing is in the way but the "no" that they are given
+  ! printf '%s\n' "$said" | grep -qE '^ *Problem: ' || rpm_refuse
   [ "$2" = late ] || return 0
   case $1:$said in
-    update:*[Nn]othing\ to\ do*) nothing "the package sources offer nothing newer than $(rpm_version)" ;;
-    *:*[Nn]o\ match* | *:*[Nn]o\ package* | *:*not\ available* | *:*not\ found\ in\ package\ names*)
-      refuse "$manager will not do it: $(printf '%s\n' "$said" | tail -n 6)" ;;
+    update:*[Nn]othing\ to\ do* | update:*[Nn]o\ [Pp]ackages\ marked\ for\ up*)
+      nothing "the package sources offer nothing newer than $(rpm_version)" ;;
+    *:*[Nn]o\ match* | *:*[Nn]o\ package* | *:*not\ available* | *:*not\ found\ in\ package\ names*) rpm_refuse ;;
   esac
+  [ "$status" -ne 124 ] || refuse "$manager did not say within 120 s what it would do"
+  ! printf '%s\n' "$said" | grep -qE '^Error(:|\()' || rpm_refuse
 }
+
+rpm_refuse() { refuse "$manager will not do it: $(printf '%s\n' "$said" | tail -n 6)"; }
 
 rpm_refresh() {
   case $manager in
@@ -75,7 +102,7 @@ rpm_refresh() {
 rpm_apply() {
   case $manager in
     zypper) patiently zypper --non-interactive --no-refresh $(rpm_verb "$1") "$2" ;;
-    tdnf) patiently tdnf -y "$1" "$2" ;;
-    *) patiently "$manager" -y --setopt=clean_requirements_on_remove=0 "$1" "$2" ;;
+    tdnf) patiently tdnf -y $(rpm_verb "$1") "$2" ;;
+    *) patiently "$manager" -y --setopt=clean_requirements_on_remove=0 $(rpm_verb "$1") "$2" ;;
   esac
 }

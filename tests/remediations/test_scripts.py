@@ -214,6 +214,46 @@ ZYPPER_REMOVES = """The following package is going to be REMOVED:
 The following NEW package is going to be installed:
   python-azure-agent
 """
+DNF_REPLACES = """Dependencies resolved.
+================================================================================
+ Package              Architecture  Version            Repository          Size
+================================================================================
+Installing:
+ WALinuxAgent         noarch        2.8.0-1            obs                6.2 k
+     replacing  NetworkManager.noarch 1-1
+
+Transaction Summary
+================================================================================
+Install  1 Package
+
+Operation aborted.
+"""
+DNF_CONFLICTS = """Error:
+ Problem: problem with installed package NetworkManager-1-1.noarch
+  - package WALinuxAgent-2.8.1-1.noarch conflicts with NetworkManager provided by NetworkManager-1-1.noarch
+  - conflicting requests
+(try to add '--allowerasing' to command line to replace conflicting packages)
+"""
+ZYPPER_CONFLICTS = """Resolving package dependencies...
+
+Problem: python-azure-agent-2.8.1-1.noarch conflicts with NetworkManager provided by NetworkManager-1-1.noarch
+ Solution 1: deinstallation of NetworkManager-1-1.noarch
+ Solution 2: do not install python-azure-agent-2.8.1-1.noarch
+
+Choose from above solutions by number or cancel [1/2/c/d/?] (c): c
+"""
+TDNF_REMOVES = """
+Installing:
+WALinuxAgent             noarch       2.11.1.4-1.azl3       azurelinux-official-base     1.83M
+
+Total installed size:   1.83M
+
+Removing:
+NetworkManager           x86_64       1.44.0-1.azl3         @System                      5.00M
+
+Total installed size:   5.00M
+Exiting on user Command
+"""
 
 
 @pytest.mark.parametrize(
@@ -232,6 +272,13 @@ The following NEW package is going to be installed:
         ("dnf", "update", "Dependencies resolved.\nNothing to do.\nComplete!", 11, "nothing newer"),
         ("zypper", "install", ZYPPER_REMOVES, 10, "NetworkManager wicked"),
         ("zypper", "update", "Loading repository data...\nNothing to do.", 11, "nothing newer"),
+        ("dnf", "install", DNF_REPLACES, 10, "dnf would remove: NetworkManager.noarch"),
+        ("dnf", "install", DNF_REPLACES.replace("NetworkManager", "WALinuxAgent-udev"), 0, ""),
+        ("dnf", "install", DNF_CONFLICTS, 10, "dnf will not do it"),
+        ("dnf", "install", "Error: Failed to download metadata for repo 'a'", 10, "dnf will not do it"),
+        ("zypper", "install", ZYPPER_CONFLICTS, 10, "zypper will not do it"),
+        ("tdnf", "install", TDNF_REMOVES, 10, "tdnf would remove: NetworkManager"),
+        ("yum", "update", "No packages marked for update", 11, "nothing newer"),
     ],
 )
 def test_what_an_rpm_manager_would_do(
@@ -248,6 +295,76 @@ def test_what_an_rpm_manager_would_do(
         PAYLOAD=str(tmp_path / "none"),
     )
     assert (done.returncode, words in done.stdout.decode()) == (status, True), done
+
+
+@pytest.mark.parametrize("printed", [DNF_CONFLICTS, ZYPPER_CONFLICTS, DNF_REPLACES, TDNF_REMOVES])
+def test_what_stands_in_the_way_closes_the_gate_before_anything_is_done(tmp_path: Path, printed: str) -> None:
+    manager = "zypper" if "Solution" in printed else "tdnf" if "\nTotal" in printed else "dnf"
+    (tmp_path / manager).write_text(f"#!/bin/sh\ncat <<'EOF'\n{printed}EOF\nexit 1\n")
+    (tmp_path / manager).chmod(0o755)
+    done = shell(
+        ["linux_rpm", "linux_package"],
+        f"manager={manager}; rpm_plan install early agent",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+        PAYLOAD=str(tmp_path / "none"),
+    )
+    assert done.returncode == 10, done
+
+
+def test_a_manager_that_does_not_answer_leaves_the_gate_closed(tmp_path: Path) -> None:
+    for name, text in (("dnf", "exec sleep 60"), ("timeout", '[ "$1" = 1 ] || exit 124')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = shell(
+        ["linux_rpm", "linux_package"],
+        "manager=dnf; rpm_plan install late agent",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+        PAYLOAD=str(tmp_path / "none"),
+    )
+    assert (done.returncode, b"did not say within 120 s" in done.stdout) == (10, True), done
+
+
+@pytest.mark.parametrize(
+    ("manager", "mode", "sent", "verb"),
+    [
+        ("dnf", "reinstall", "2.7-1", "reinstall"),
+        ("dnf", "reinstall", "2.9-1", "update"),
+        ("dnf", "update", "2.9-1", "update"),
+        ("zypper", "update", "2.9-1", "install --no-recommends"),
+        ("zypper", "reinstall", "2.9-1", "install --no-recommends --force"),
+        ("zypper", "update", "", "update"),
+    ],
+)
+def test_a_file_that_was_sent_is_put_in_by_a_verb_that_takes_it(
+    tmp_path: Path, manager: str, mode: str, sent: str, verb: str
+) -> None:
+    rpm, payload = tmp_path / "rpm", tmp_path / "payload"
+    rpm.write_text(
+        f"#!/bin/sh\ncase $* in *-qa*) echo WALinuxAgent ;; -qp*) echo {sent} ;; *) echo 2.7-1 ;; esac"
+    )
+    rpm.chmod(0o755)
+    if sent:
+        payload.write_bytes(b"")
+    done = shell(
+        ["linux_rpm", "linux_package"],
+        f"manager={manager}; rpm_verb {mode}",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+        PAYLOAD=str(payload),
+    )
+    assert done.stdout.decode().strip() == verb
+
+
+def test_a_manager_that_waits_itself_is_not_waited_for_as_often(tmp_path: Path) -> None:
+    (tmp_path / "sleep").write_text("#!/bin/sh\n")
+    (tmp_path / "sleep").chmod(0o755)
+    waiting = "waiting() { /bin/sleep 4; echo Another app is currently holding the yum lock; return 1; }"
+    done = shell(
+        ["linux_package"],
+        f"{waiting}; patience=4; count() {{ echo try >>{tmp_path}/tries; waiting; }}; patiently count",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+    )
+    assert (done.returncode, b"held its lock for 4 s" in done.stdout) == (10, True)
+    assert (tmp_path / "tries").read_text() == "try\n" * 2
 
 
 SYSTEMCTL = """#!/bin/sh
