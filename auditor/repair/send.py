@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from auditor.errors import HostError, SourceError
+from auditor.errors import HostError, PlanError, SourceError
 from auditor.facts import Unseen
 from auditor.hosts import CommandResult, Script, Shell
 from auditor.model import Machine
 from auditor.remedy import Command, Step, StepResult, Work
 from auditor.repair.seams import AzureRepairs
-from auditor.repair.work import PATIENCE, answer, push
+from auditor.repair.work import PATIENCE, answer, check_file, push
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +43,24 @@ class Sender:
     async def do(self, machine: Machine, step: Step, begun: datetime | None) -> StepResult:
         """Do a step, begun at this time already (None: not yet); "unknown" where its end is not known."""
         if step.work is not None:
-            return await self.work(machine, step.id, step.work, step.commands)
+            return await self.work(machine, step.id, step.work, step.commands, begun=begun is not None)
         return await self._request(step, begun)
 
     async def work(
-        self, machine: Machine, step: str, work: Work, commands: tuple[Command, ...]
+        self, machine: Machine, step: str, work: Work, commands: tuple[Command, ...], *, begun: bool = False
     ) -> StepResult:
-        """Send the plan's own command until the guest says that the work has ended."""
+        """Send the plan's own command until the guest says that the work has ended.
+
+        `begun` where it may have been sent before.
+        """
         script = next(_script(command) for command in commands if command.shell)
         start = heard = time.monotonic()
         pushed = work.payload is None
         while True:
             try:
                 if not pushed:
-                    await self._push(machine, step, work)
+                    if bar := await self._push(machine, step, work, begun=begun):
+                        return bar
                     pushed = True
                 said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
             except HostError as error:
@@ -69,12 +73,22 @@ class Sender:
             if said.state != "running" or heard - start > work.limit:
                 return _definite(said)
 
-    async def _push(self, machine: Machine, step: str, work: Work) -> None:
-        """Send a file; raises `HostError` where it does not arrive, `PlanError` for another file."""
-        for script in push(step, work):
-            said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
-            if said.state not in ("done", "nothing"):
-                raise HostError(f"the file could not be sent: {said.output}")
+    async def _push(self, machine: Machine, step: str, work: Work, *, begun: bool) -> StepResult | None:
+        """Send a file; what the step is refused for, or None. Raises `HostError` where it does not arrive.
+
+        Without the file nothing is begun; what was begun before, the guest can tell of all the same.
+        """
+        try:
+            check_file(work)
+            for script in push(step, work):
+                said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
+                if said.state in ("nothing", "refused"):
+                    return said if said.state == "refused" else None
+                if said.state != "done":
+                    raise HostError(f"the file could not be sent: {said.output}")
+        except PlanError as error:
+            return None if begun else StepResult("refused", None, str(error))
+        return None
 
     async def _request(self, step: Step, begun: datetime | None) -> StepResult:
         if self.azure is None or step.request is None:

@@ -7,6 +7,7 @@ short does nothing.
 """
 
 import base64
+import hashlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -55,6 +56,19 @@ def push(step: str, work: Work) -> Iterator[Script]:
     if work.shell is Shell.SH:
         return _pieces(step, work.payload)
     return windows.push(step, work.payload)
+
+
+def check_file(work: Work) -> None:
+    """Raise `PlanError` where a work's file is not there, or not the one that was planned with."""
+    if work.payload is None:
+        return
+    try:
+        with Path(work.payload.path).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PlanError(f"cannot read {work.payload.path}: {error.strerror}") from error
+    if found != work.payload.sha256.lower():
+        raise PlanError(f"{work.payload.path} is not the file that was planned with: its SHA-256 is {found}")
 
 
 def _pieces(step: str, payload: Payload) -> Iterator[Script]:

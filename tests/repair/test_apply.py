@@ -1,22 +1,26 @@
 """Plans applied to guests that are folders here: real scripts, a real shell, the real journal."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from auditor.errors import StoreError
-from auditor.model import Status
-from auditor.remedy import MachineRecord, Plan, RepairRun, Result
+from auditor.hosts import CommandResult, Script, Shell
+from auditor.model import Machine, Status
+from auditor.remedy import Command, MachineRecord, Payload, Plan, RepairRun, Result, Step
 from auditor.repair.apply import INTERRUPTED, Application, Pace, Patience, Stop, options_of
 from auditor.repair.document import sealed
 from auditor.repair.gates import Limits
 from auditor.repair.send import Sender
 from auditor.repair.waves import Share
 from auditor.repair.window import parse_window
+from auditor.repair.work import command
 from auditor.store.journal import SqliteJournal
 from tests.repair.workshop import (
     CHECK,
@@ -272,3 +276,80 @@ def test_limits_close_a_gate(tmp_path: Path, journal: SqliteJournal) -> None:
     never = Limits(window=parse_window("00:00-00:01"))
     run = apply(application(workshop, plan_of(workshop), journal, limits=never))
     assert results(run) == [Result.REFUSED]
+
+
+# ---- files that steps bring ------------------------------------------------------------------------
+
+
+def with_file(plan: Plan, payload: Payload) -> Plan:
+    """The plan with a file for every step."""
+
+    def changed(step: Step) -> Step:
+        assert step.work is not None
+        act = replace(step.work, payload=payload)
+        return replace(step, work=act, commands=(Command(command(step.id, act).text, Shell.SH),))
+
+    machines = [
+        replace(
+            machine,
+            stages=tuple(replace(one, steps=tuple(map(changed, one.steps))) for one in machine.stages),
+        )
+        for machine in plan.machines
+    ]
+    return sealed(replace(plan, machines=tuple(machines)))
+
+
+def file_for(tmp_path: Path) -> Payload:
+    file = tmp_path / "agent.deb"
+    file.write_bytes(b"x" * 100)
+    return Payload(str(file), hashlib.sha256(file.read_bytes()).hexdigest(), 100)
+
+
+class Full:
+    """A guest without room for a file."""
+
+    async def send(self, machine: Machine, script: Script, limit: float) -> CommandResult:
+        """The answer of a guest to the first piece."""
+        said = (
+            b"\nAUDITOR-STEP-BEGIN refused 10\n|too little room in /var/lib for the file\nAUDITOR-STEP-END\n"
+        )
+        return CommandResult(0, said, b"")
+
+
+def test_a_file_that_finds_no_room_is_a_refusal_and_not_an_unknown_end(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop = shop(tmp_path, 1)
+    plan = with_file(plan_of(workshop), file_for(tmp_path))
+    run = apply(application(workshop, plan, journal, guests=Full()))
+    (record,) = run.machines
+    assert (record.result, "too little room" in record.reason) == (Result.REFUSED, True)
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b"y" * 100)])
+def test_without_its_file_a_step_is_refused_and_nothing_is_sent(
+    tmp_path: Path, journal: SqliteJournal, change: Callable[[Path], object]
+) -> None:
+    workshop, payload = shop(tmp_path, 1), file_for(tmp_path)
+    change(Path(payload.path))
+    guests = LocalGuests(workshop)
+    run = apply(application(workshop, with_file(plan_of(workshop), payload), journal, guests=guests))
+    assert (results(run), guests.sent) == ([Result.REFUSED], [])
+
+
+def test_what_became_of_a_step_is_learnt_though_its_file_is_gone(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop, payload = shop(tmp_path, 1), file_for(tmp_path)
+    plan = with_file(plan_of(workshop), payload)
+    (step,) = plan.steps
+    assert step.work is not None
+    guests = LocalGuests(workshop)
+    sender = Sender(guests, None, pause=0.05)
+    machine = plan.machines[0].machine
+    assert asyncio.run(sender.do(machine, step, None)).state == "done"
+    pieces = len(guests.sent)
+    Path(payload.path).unlink()
+    assert asyncio.run(sender.do(machine, step, datetime.now(UTC))).state == "done"
+    assert len(guests.sent) == pieces + 1
+    assert workshop.runs("guest-00") == {step.id: 1}
