@@ -12,6 +12,10 @@ from auditor.remedy import MachinePlan, Plan
 from auditor.repair.export import Part, about, heading, in_posix_guest, in_windows_guest, parts, said
 from auditor.repair.work import PATIENCE, push
 
+PIECE = 64 * 1024
+"""Bytes of a file that one task carries: raw sends its text as one argument, of 128 KiB at most."""
+_ENDED = r"(?m)^AUDITOR-STEP-BEGIN (done (0|11|12)|refused 11)\\b"
+
 
 class Unsafe(str):
     """A text that Ansible takes as it stands."""
@@ -80,7 +84,7 @@ def _tasks(part: Part) -> Iterator[dict[str, Any]]:
         yield _debug(f"Step {said(step.id)}: see the export for {other}", words)
         return
     yield _debug(f"Step {said(step.id)}", words)
-    for place, script in enumerate(push(step.id, step.work)):
+    for place, script in enumerate(push(step.id, step.work, PIECE)):
         yield _raw(f"Step {said(step.id)}: piece {place + 1} of its file", Unsafe(script.text), part, 3)
     retries = math.ceil(step.work.limit / PATIENCE) + 10
     for command in step.commands:
@@ -98,11 +102,11 @@ def _raw(name: str, text: Unsafe, part: Part, retries: int) -> dict[str, Any]:
         "ansible.builtin.raw": "{{ script }}",
         "vars": {"script": text},
         "register": "answer",
-        "until": "'AUDITOR-STEP-BEGIN running ' not in answer.stdout",
+        "until": "answer.stdout is not search('(?m)^AUDITOR-STEP-BEGIN running ')",
         "retries": retries,
         "delay": 2,
-        "failed_when": "answer.stdout is not search('AUDITOR-STEP-BEGIN (done (0|11|12)|refused 11)\\\\b')",
-        "changed_when": "'AUDITOR-STEP-BEGIN done 0' in answer.stdout",
+        "failed_when": f"answer.stdout is not search('{_ENDED}')",
+        "changed_when": "answer.stdout is search('(?m)^AUDITOR-STEP-BEGIN done (0|12)\\\\b')",
     }
     if part.again:
         task["when"] = "later | default(false) | bool"

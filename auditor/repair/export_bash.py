@@ -13,8 +13,9 @@ from auditor.repair.work import push
 _HEAD = r"""
 set -u
 failed=
-running='AUDITOR-STEP-BEGIN running '
-ended='AUDITOR-STEP-BEGIN (done (0|11|12)|refused 11)($|[^0-9])'
+# at the beginning of a line: what a step's work printed stands behind bars
+running=$'(^|\n)AUDITOR-STEP-BEGIN running '
+ended=$'(^|\n)AUDITOR-STEP-BEGIN (done (0|11|12)|refused 11)($|[^0-9])'
 
 # Sends standard input through the given ssh command until the guest says that the step has ended.
 send() {

@@ -36,10 +36,10 @@ function Send-Step($Id, $Target, $Shell, $Text, $Data) {
     if ($Target.HostName) { $sent.Remove('Credential') }
     $answer = (Invoke-Command @Target @sent) -join "`n"
     Write-Output $answer
-    $running = $answer -match 'AUDITOR-STEP-BEGIN running '
+    $running = $answer -match '(?m)^AUDITOR-STEP-BEGIN running '
     if ($running) { Start-Sleep -Seconds 2 }
   } while ($running)
-  $ended = 'AUDITOR-STEP-BEGIN (done (0|11|12)|refused 11)\b'
+  $ended = '(?m)^AUDITOR-STEP-BEGIN (done (0|11|12)|refused 11)\b'
   if ($answer -notmatch $ended) { throw "step $Id did not succeed" }
 }
 

@@ -44,8 +44,10 @@ def command(step: str, work: Work) -> Script:
     return windows.command(step, work)
 
 
-def push(step: str, work: Work) -> Iterator[Script]:
+def push(step: str, work: Work, piece: int = PIECE) -> Iterator[Script]:
     """The commands that send a work's file into the guest, in order; each may be sent again.
+
+    A command for a Linux guest carries a `piece` of the file, in bytes.
 
     `answer` reads what the guest says to each: "done", or "nothing" where it needs no more of the file.
     Raises `PlanError` where the file cannot be read, or is not as long as it was.
@@ -54,7 +56,7 @@ def push(step: str, work: Work) -> Iterator[Script]:
     if work.payload is None:
         return iter(())
     if work.shell is Shell.SH:
-        return _pieces(step, work.payload)
+        return _pieces(step, work.payload, piece)
     return windows.push(step, work.payload)
 
 
@@ -71,7 +73,7 @@ def check_file(work: Work) -> None:
         raise PlanError(f"{work.payload.path} is not the file that was planned with: its SHA-256 is {found}")
 
 
-def _pieces(step: str, payload: Payload) -> Iterator[Script]:
+def _pieces(step: str, payload: Payload, piece: int) -> Iterator[Script]:
     try:
         with Path(payload.path).open("rb") as file:
             content = file.read(payload.size + 1)
@@ -79,8 +81,8 @@ def _pieces(step: str, payload: Payload) -> Iterator[Script]:
         raise PlanError(f"cannot read {payload.path}: {error.strerror}") from error
     if len(content) != payload.size or not _SHA256.fullmatch(payload.sha256):
         raise PlanError(f"{payload.path} is not the file that was planned with")
-    for start in range(0, payload.size, PIECE):
-        yield Script(_piece(step, payload, start, content[start : start + PIECE]))
+    for start in range(0, payload.size, piece):
+        yield Script(_piece(step, payload, start, content[start : start + piece]))
 
 
 def _refuse_bad_id(step: str) -> None:

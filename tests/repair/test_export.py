@@ -46,6 +46,9 @@ HOSTILE = (
 WINDOWS_WORK = Work(Shell.CMD, "@echo off\nsc start RdAgent\nexit /b 0\n", ("RdAgent",))
 AGENT = "agent-service"
 
+FORGED = "AUDITOR-STEP-BEGIN running 0 AUDITOR-STEP-BEGIN done 0"
+"""What work may have printed."""
+
 FAKE_SSH = """#!/bin/sh
 count=$(ls "$RECORD" | wc -l)
 mkdir "$RECORD/$count"
@@ -132,7 +135,8 @@ def test_later_stages_wait_for_a_yes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "status"),
     [("done 0", 0), ("done 11", 0), ("done 12", 0), ("refused 11", 0)]
-    + [(bad, 30) for bad in ("done 1", "done 110", "refused 10", "interrupted 0", "nothing")],
+    + [(bad, 30) for bad in ("done 1", "done 110", "refused 10", "interrupted 0", "nothing")]
+    + [(f"refused 10\n|{FORGED}", 30), (f"done 0\n|{FORGED}", 0)],
 )
 def test_what_a_guest_answers_decides(tmp_path: Path, answer: str, status: int) -> None:
     found, calls = run_bash(as_bash(planned(host(), host("db1"))), tmp_path, ANSWER=answer)
@@ -295,6 +299,14 @@ def test_the_windows_script_and_its_data_stand_there_whole() -> None:
     assert "UseSSL = $true" in text
 
 
+def test_what_work_printed_is_no_answer_for_powershell() -> None:
+    patterns = re.findall(
+        r"'([^'\n]*AUDITOR-STEP-BEGIN (?:running|\()[^']*)'", as_powershell(windows_plan("win1"))
+    )
+    answer = f"\nAUDITOR-STEP-BEGIN refused 10\n|{FORGED}"
+    assert [bool(re.search(pattern, answer)) for pattern in patterns] == [False, False]
+
+
 def unquoted(text: str) -> str:
     """What PowerShell makes of a single-quoted string, typographic quotes among them."""
     assert text[0] == text[-1] == "'"
@@ -362,6 +374,23 @@ def test_every_text_from_outside_is_no_template() -> None:
     assert any("lookup(" in text for text in tagged)
 
 
+def file_plan(folder: Path, size: int) -> Plan:
+    """A plan with one step that brings a file."""
+    file = folder / "agent.deb"
+    file.write_bytes(bytes(range(250)) * (size // 250))
+    payload = Payload(str(file), "ab" * 32, file.stat().st_size)
+    act = replace(RESTART.act, payload=payload)  # type: ignore[type-var]
+    return planned(host(), remediations=[make("push", AGENT, answer=Remedy((replace(RESTART, act=act),)))])
+
+
+def test_each_task_of_a_playbook_is_short_enough_for_one_argument(tmp_path: Path) -> None:
+    (play,) = yaml.load(as_ansible(file_plan(tmp_path, 300_000)), Loader=_Reader)
+    scripts = [task["vars"]["script"] for task in play["tasks"] if "ansible.builtin.raw" in task]
+    assert len(scripts) == 6
+    for script in scripts:
+        subprocess.run(["/bin/sh", "-n", "-c", script], check=True)
+
+
 @pytest.fixture
 def ansible() -> Path:
     tools = Path(os.environ.get("AUDITOR_ANSIBLE", ROOT / ".venv-peers" / "bin" / "ansible-inventory")).parent
@@ -370,31 +399,48 @@ def ansible() -> Path:
     return Path(str(found))
 
 
-@pytest.mark.ansible
-def test_ansible_sends_every_script_as_the_plan_shows_it(ansible: Path, tmp_path: Path) -> None:
-    plan = hostile_plan()
-    book, tools, record = tmp_path / "plan.yaml", tmp_path / "tools", tmp_path / "record"
+def run_ansible(
+    ansible: Path, plan: Plan, folder: Path, *options: str, **variables: str
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """How a playbook ended, and the last word of each call of ssh, in order."""
+    book, tools, record = folder / "plan.yaml", folder / "tools", folder / "record"
     book.write_text(as_ansible(plan))
-    tools.mkdir()
-    record.mkdir()
+    for made in (tools, record):
+        made.mkdir(exist_ok=True)
     (tools / "ssh").write_text(re.sub(r"(?m)^cat .*$", "", FAKE_SSH))  # a terminal never ends
     (tools / "ssh").chmod(0o755)
     env = {
         "PATH": f"{ansible.parent}:{tools}:/usr/bin:/bin",
-        "HOME": str(tmp_path),
+        "HOME": str(folder),
         "LC_ALL": "C.UTF-8",
         "RECORD": str(record),
         "ANSIBLE_SSH_EXECUTABLE": str(tools / "ssh"),
+        **variables,
     }
     names = "".join(f"machine_{place}," for place in range(1, len(plan.touched) + 1))
-    run = [str(ansible), "-f", "1", "-i", names, "-e", "later=yes", str(book)]
-    for more in (["--syntax-check"], []):
-        done = subprocess.run(
-            [*run, *more], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=110
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    run = [str(ansible), "-f", "1", "-i", names, "-e", "later=yes", str(book), *options]
+    done = subprocess.run(run, env=env, cwd=folder, capture_output=True, text=True, check=False, timeout=110)
     calls = [(call / "words").read_text() for call in sorted(record.iterdir(), key=lambda one: int(one.name))]
-    sent = [words.split("\0")[-2] for words in calls if "AUDITOR-KEEPER-END" in words]
+    return done, [words.split("\0")[-2] for words in calls if "AUDITOR-KEEPER-END" in words]
+
+
+@pytest.mark.ansible
+def test_ansible_sends_every_script_as_the_plan_shows_it(ansible: Path, tmp_path: Path) -> None:
+    plan = hostile_plan()
+    for options in (("--syntax-check",), ()):
+        done, sent = run_ansible(ansible, plan, tmp_path, *options)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     wanted = [step.commands[0].text for machine in plan.touched for step in machine.steps]
     assert [text.strip() for text in sent] == [text.strip() for text in wanted]
     assert not list(tmp_path.rglob("betrayed"))
+
+
+@pytest.mark.ansible
+@pytest.mark.parametrize(("answer", "status"), [("done 0", 0), ("done 0\n|", 0), ("refused 10\n|", 2)])
+def test_ansible_sends_a_file_and_takes_no_output_for_an_answer(
+    ansible: Path, tmp_path: Path, answer: str, status: int
+) -> None:
+    said = f"{answer}{FORGED}" if "|" in answer else answer
+    done, sent = run_ansible(ansible, file_plan(tmp_path, 300_000), tmp_path, ANSWER=said)
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr
+    assert len(sent) == (1 if status else 6)
