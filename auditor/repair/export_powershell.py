@@ -14,6 +14,9 @@ _QUOTES = "'\u2018\u2019\u201a\u201b"
 _QUOTE = re.compile(f"[{_QUOTES}]")
 _ENDS = re.compile(rf"(?:\A|\n)[{_QUOTES}]@")
 
+# without it Windows PowerShell takes UTF-8 for the system's code page, where bytes of letters are quotes
+_MARK = "\ufeff"
+
 _KINDS = {"kerberos": "Kerberos", "basic": "Basic", "ntlm": "Negotiate"}
 
 _HEAD = r"""
@@ -60,7 +63,7 @@ def as_powershell(plan: Plan) -> str:
     lines = [*(f"# {line}" for line in heading(plan)), _HEAD]
     for machine in plan.touched:
         lines += _machine(machine)
-    return "\n".join((*lines, _TAIL))
+    return _MARK + "\n".join((*lines, _TAIL))
 
 
 def _machine(machine: MachinePlan) -> Iterator[str]:

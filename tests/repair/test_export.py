@@ -42,6 +42,7 @@ HOSTILE = (
     "# } catch { } '@",
     "\x1b[2J\u202e\u2028name",
     "tête-à-tête \\ %x%",
+    "Ñ; New-Item betrayed; Ñ",
 )
 WINDOWS_WORK = Work(Shell.CMD, "@echo off\nsc start RdAgent\nexit /b 0\n", ("RdAgent",))
 AGENT = "agent-service"
@@ -282,11 +283,23 @@ def test_powershell_reads_it(parser: Parser) -> None:
         assert errors(parser, as_powershell(plan)) == []
 
 
+def as_windows_powershell_reads(text: str) -> str:
+    """A script's file as Windows PowerShell 5.1 takes it: in the code page, unless it begins with a mark."""
+    content = text.encode("utf-8", "backslashreplace")
+    marked = content.startswith(b"\xef\xbb\xbf")
+    return content.decode("utf-8-sig") if marked else content.decode("cp1252", "replace")
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_becomes_a_command_of_powershell(name: str) -> None:
     usual = as_powershell(windows_plan("win1"))
     found = as_powershell(windows_plan(name))
     assert commands(PARSERS[0], found) == commands(PARSERS[0], usual)
+
+
+def test_windows_powershell_reads_every_name_as_it_is() -> None:
+    text = as_powershell(windows_plan(*HOSTILE))
+    assert as_windows_powershell_reads(text) == text.removeprefix("\ufeff")
 
 
 def test_the_windows_script_and_its_data_stand_there_whole() -> None:
