@@ -10,7 +10,7 @@ from auditor.text import visible
 
 NOTES = (
     "The gates are yours: the right guest, no backup or restore of it running or due, nobody else at work.",
-    "A guest keeps a receipt of each step for 90 days: what was sent again is not done again.",
+    "A guest keeps a receipt of each step, Linux of the last 200: what was sent again is not done again.",
     "Later stages that mend what an earlier one may have mended ask first: audit again before you say yes.",
 )
 
