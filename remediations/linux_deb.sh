@@ -19,6 +19,10 @@ deb_others_whole() {
   others=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\n' |
     awk -F '|' '($1 ~ /^.[UFHWt]/ || $1 ~ /^..R/) && $2 !~ /^wa(agent|linuxagent)$/ { printf " %s", $2 }')
   [ -z "$others" ] || refuse "dpkg was interrupted with other packages, which have to be mended first:$others"
+  # what a killed dpkg noted last: apt does nothing before it was folded in, which mending the agent does
+  case $(deb_row) in ?[HUF]*) return 0 ;; esac
+  ! ls /var/lib/dpkg/updates 2>/dev/null | grep -q '^[0-9]' ||
+    refuse "dpkg was interrupted, and has to be mended first: dpkg --configure -a"
 }
 
 # deb_fits FILE: the right package, not an older one
@@ -54,11 +58,11 @@ deb_target() {
   done
 }
 
-# deb_verb MODE
+# deb_verb MODE: what is half installed is as new as it may be, for apt, and left as it is without more words
 deb_verb() {
-  case $1 in
-    reinstall) echo "install --reinstall" ;;
-    update) echo "install --only-upgrade" ;;
+  case $1:$(deb_row) in
+    reinstall:* | install:?H*) echo "install --reinstall" ;;
+    update:*) echo "install --only-upgrade" ;;
     *) echo install ;;
   esac
 }
@@ -68,7 +72,7 @@ deb_plan() {
   said=$(limit 120 apt-get -s -y -q -o Debug::NoLocking=true -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
     --no-install-recommends $(deb_verb "$1") "$3" 2>&1)
   status=$?
-  removed=$(printf '%s\n' "$said" | sed -n 's/^Remv \([^ ]*\).*/\1/p' | tr '\n' ' ')
+  removed=$(printf '%s\n' "$said" | sed -n -e 's/^Remv \([^ ]*\).*/\1/p' -e 's/^Purg \([^ ]*\).*/\1/p' | tr '\n' ' ')
   [ -z "$removed" ] || refuse "apt would remove: $removed"
   if [ "$status" -ne 0 ]; then
     [ "$2" = late ] || ! printf '%s\n' "$said" | grep -qE 'Unable to locate|no installation candidate' || return 0
@@ -98,19 +102,22 @@ deb_settle() {
   name=$(deb_row | cut -d' ' -f2)
   begun=fail
   patiently dpkg --force-confdef --force-confold --configure "$name" && return
-  case $(deb_row) in iF\ * | iU\ *) make_way ;; *) false ;; esac &&
+  case $(deb_row) in ?[FU]*) make_way ;; *) false ;; esac &&
     patiently dpkg --force-confdef --force-confold --configure "$name"
 }
 
 # deb_apply MODE TARGET
 deb_apply() {
   case $(deb_row) in
-    iF\ * | iU\ *) deb_settle || return ;;
+    ?[FU]*) deb_settle || return ;;
+    # fails, since it has to be unpacked anew, and folds in what the interrupted dpkg noted
+    ?H*) patiently dpkg --configure "$(deb_row | cut -d' ' -f2)" ;;
   esac
-  patiently apt-get -y -q --no-remove --no-install-recommends $(deb_options) $(deb_verb "$1") "$2" && return
+  patiently apt-get -y -q --no-remove --no-install-recommends $(deb_options) $(deb_verb "$1") "$2"
   status=$?
-  case $(deb_row) in
-    iF\ * | iU\ *) deb_settle ;;
+  case $status:$(deb_row) in
+    *:?[FU]*) deb_settle ;;
+    0:?H*) fail "apt left the package half installed: $(deb_row)" ;;
     *) return "$status" ;;
   esac
 }

@@ -4,6 +4,7 @@ Package managers of the RPM family are not here: their stand-ins print what we b
 that these tests try the reading, not the belief. apt and dpkg are tried for real in the lab.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -185,6 +186,67 @@ def test_a_freeze_is_seen_and_looking_for_it_is_none(tmp_path: Path) -> None:
     begun = "until grep -q afefreeze /proc/$!/cmdline; do sleep 0.05; done"
     done = shell([], f"{program} 100 >/dev/null & {begun}; no_snapshot", sh=alone)
     assert (done.returncode, b"snapshot extension" in done.stdout) == (10, True)
+
+
+# ---- apt and dpkg, by what they print ----------------------------------------------------------------
+
+
+def debian(
+    folder: Path, line: str, sh: Sequence[str] = ("sh",), **printed: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A line where apt-get and dpkg-query print this, and note what they were told to do."""
+    for name, words in {"dpkg": "", "apt_get": "", "dpkg_query": "", **printed}.items():
+        tool = folder / name.replace("_", "-")
+        kind = "case $* in *'|'*) grep '|' ;; *) grep -v '|' ;; esac"
+        tool.write_text(f"#!/bin/sh\necho ${{0##*/}} $* >>{folder}/told\n{kind} <<'EOF'\n{words}\nEOF\n:\n")
+        tool.chmod(0o755)
+    return shell(
+        ["linux_deb", "linux_package"],
+        line,
+        sh=sh,
+        PATH=f"{folder}:/usr/sbin:/usr/bin:/bin",
+        PAYLOAD=str(folder / "none"),
+    )
+
+
+@pytest.mark.parametrize("word", ["Remv", "Purg"])
+def test_what_apt_would_remove_or_purge_closes_the_gate(tmp_path: Path, word: str) -> None:
+    printed = f"{word} network-manager [1.42]\nInst waagent (2.7 Debian:12 [all])\nConf waagent"
+    done = debian(tmp_path, "deb_plan install early waagent", apt_get=printed)
+    assert (done.returncode, b"apt would remove: network-manager" in done.stdout) == (10, True), done
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("iHR", ["dpkg --configure waagent", "apt-get install --reinstall waagent"]),
+        ("iH ", ["dpkg --configure waagent", "apt-get install --reinstall waagent"]),
+        ("ii ", ["apt-get install waagent"]),
+        ("hF ", ["dpkg --force-confdef --force-confold --configure waagent", "apt-get install waagent"]),
+    ],
+)
+def test_what_was_interrupted_is_mended_by_its_own_way(tmp_path: Path, row: str, told: list[str]) -> None:
+    debian(tmp_path, "deb_apply install waagent", dpkg_query=f"{row} waagent 2.7")
+    said = (tmp_path / "told").read_text().splitlines()
+    words = [re.sub(r" -y .*--no-install-recommends| -o \S+", "", one) for one in said]
+    assert [one for one in words if one.startswith(("dpkg ", "apt-get "))][: len(told)] == told
+
+
+def test_a_package_that_apt_leaves_half_installed_is_a_failure(tmp_path: Path) -> None:
+    done = debian(tmp_path, "deb_apply install waagent", dpkg_query="iHR waagent 2.7")
+    assert (done.returncode, b"half installed" in done.stdout) == (1, True), done
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(("row", "status"), [("ii ", 10), ("", 10), ("iHR", 0), ("iF ", 0)])
+def test_what_a_killed_dpkg_left_behind_is_seen_before_apt_stumbles_over_it(
+    tmp_path: Path, row: str, status: int
+) -> None:
+    place = "mount -t tmpfs lab /var/lib && mkdir -p /var/lib/dpkg/updates || exit 99; pgrep() { false; }"
+    rows = f"{row} waagent 2.7\n{row}|waagent" if row else ""
+    line = f"{place}; deb_others_whole && : >/var/lib/dpkg/updates/0000 && deb_others_whole"
+    done = debian(tmp_path, line, ("unshare", "-rm", "sh"), dpkg_query=rows)
+    assert (done.returncode, b"dpkg --configure -a" in done.stdout) == (status, status == 10), done
 
 
 # ---- RPM, by what we believe its managers print -----------------------------------------------------
