@@ -188,6 +188,30 @@ def test_a_freeze_is_seen_and_looking_for_it_is_none(tmp_path: Path) -> None:
     assert (done.returncode, b"snapshot extension" in done.stdout) == (10, True)
 
 
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("now", "status", "words"),
+    [
+        ("after", 0, b""),
+        ("before", 11, b"is as it was"),
+        ("another", 10, b"was changed since"),
+    ],
+)
+def test_only_what_a_step_changed_is_taken_back(tmp_path: Path, now: str, status: int, words: bytes) -> None:
+    conf, kept = tmp_path / "waagent.conf", tmp_path / "step"
+    kept.mkdir()
+    (kept / "conf.before").write_text("before")
+    (kept / "conf.after").write_text("after")
+    conf.write_text(now)
+    done = shell(
+        ["agent_config", "agent_config_undo"],
+        f"conf={conf}; gates",
+        sh=("unshare", "-rmpf", "--mount-proc", "--kill-child", "sh"),
+        RECEIPT=f"{kept}-undo",
+    )
+    assert (done.returncode, words in done.stdout) == (status, True), done
+
+
 # ---- apt and dpkg, by what they print ----------------------------------------------------------------
 
 
