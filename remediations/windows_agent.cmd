@@ -47,8 +47,11 @@ set "HOW="
 find "AUDITOR-READY %SHA256% repair" verdict >nul
 if not errorlevel 1 set "HOW=REINSTALL=ALL REINSTALLMODE=vomus"
 if defined HOW if "%WAY%"=="update" goto same
-if "%WAY%"=="clean" call :clean
+if not "%WAY%"=="clean" goto ready
+call :clean
+if errorlevel 1 goto hangs
 
+:ready
 set LEFT=20
 :install
 call :msiexec
@@ -100,6 +103,12 @@ echo REFUSED: %WHY%.
 del /q agent.msi 2>nul
 exit /b 10
 
+:hangs
+sc query %SERVICE%
+del /q agent.msi
+echo FAILED: %SERVICE% did not stop within a minute; only a restart of Windows ends it. Nothing was put aside.
+exit /b 1
+
 :failed
 type install.log | findstr /v /b /c:"Property("
 del /q agent.msi
@@ -111,8 +120,17 @@ exit /b 1
 msiexec /i agent.msi %HOW% /qn /norestart /L*v install.log
 exit /b %errorlevel%
 
-rem ---- the old agent goes: its files and the keys of its services are kept beside the receipt
+rem ---- the old agent goes: its files and the keys of its services are kept beside the receipt. A service that
+rem does not stop would stay half deleted until Windows restarts, and no installer could bring it back.
 :clean
+set SERVICE=WindowsAzureGuestAgent
+sc stop WindowsAzureGuestAgent >nul 2>&1
+call :halted WindowsAzureGuestAgent
+if errorlevel 1 exit /b 1
+set SERVICE=RdAgent
+sc stop RdAgent >nul 2>&1
+call :halted RdAgent
+if errorlevel 1 exit /b 1
 call :remove RdAgent
 call :remove WindowsAzureGuestAgent
 move "%AZURE%\Packages" "%RECEIPT%Packages"
@@ -121,8 +139,6 @@ exit /b 0
 
 :remove
 reg export "%SERVICES%\%1" %1.reg /y >nul 2>&1
-sc stop %1 >nul 2>&1
-call :halted %1
 sc delete %1
 exit /b 0
 

@@ -87,7 +87,8 @@ def windows_agent(case: Case) -> Answer:
         "does nothing.",
         undo="Not by this program. The files and the services' registry keys are kept in the step's folder "
         "below C:\\ProgramData\\FleetAuditor.",
-        never="It deletes no file, and is never proposed where no agent was found.",
+        never="It deletes no file, and no service that does not stop, and is never proposed where no agent "
+        "was found.",
         sources=_SOURCES,
     ),
 )

@@ -244,3 +244,18 @@ def test_a_batch_ends_only_where_it_says_so(name: str) -> None:
     for before, line in pairwise(lines):
         if line.startswith(":") and line[1:] in called:
             assert before.startswith(("exit /b", "goto ")), line
+
+
+def test_no_service_is_deleted_before_both_have_stopped() -> None:
+    """One that does not stop is only marked for its deletion, and no installer can bring it back."""
+    lines = [line.strip() for line in BATCHES["windows-agent"].splitlines()]
+    removed = [place for place, line in enumerate(lines) if line.startswith("call :remove")]
+    clean = lines[lines.index(":clean") : removed[0]]
+    for service in ("RdAgent", "WindowsAzureGuestAgent"):
+        place = clean.index(f"call :halted {service}")
+        assert clean[place + 1] == "if errorlevel 1 exit /b 1"
+    deleted = lines.index("sc delete %1")
+    assert [line for line in lines if line.startswith("sc delete")] == ["sc delete %1"]
+    assert ":remove" in lines[deleted - 2 : deleted]
+    after = lines[lines.index("call :clean") + 1]
+    assert after == "if errorlevel 1 goto hangs"

@@ -200,6 +200,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 EFFECTS: Mapping[str, Effect] = {
     "84184c281c7a4a560ca85cd47a897cbb78ce15a567b25160496b929f1134b6d6": restarted,
-    "771c9fd49ebf8e1bcfece6874dcc94be58189dadc42ab6407926bea0fc3b1745": installed,
+    "2e47e40de68446d0e10186271fcaab9a4869f3b2d7e9b2371857ac6d7be9838a": installed,
 }
 """What each known work does, by its `digest`."""
