@@ -1,5 +1,6 @@
 """The SDK clients with a lean pipeline, and the two ways of reading that all hot paths use."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from auditor.azure.identity import Identity
 from auditor.azure.network import proxy_for
 from auditor.azure.policies import GatePolicy, RenewPolicy
 from auditor.azure.retry_after import hint_of
-from auditor.azure.throttle import Gate
+from auditor.azure.throttle import Gate, LaneKey
 from auditor.azure.traffic import Call
 from auditor.azure.transport import LeanTransport
 from auditor.errors import AuthenticationError, NotFound, PermissionMissing, SourceError, Throttled
@@ -63,6 +64,8 @@ class Arm:
         self._base = cloud.resource_manager
         self._proxy = proxy_for(cloud.resource_manager)
         self._options: dict[str, Any] = {}
+        self._gate = gate
+        self._used: Counter[LaneKey] = Counter()
         credential = cast("AsyncTokenCredential", identity)
 
         def options() -> dict[str, Any]:
@@ -86,6 +89,16 @@ class Arm:
         hurried = copy(self)
         hurried._options = {"max_wait": max_wait}
         return hurried
+
+    def counted(self) -> tuple[Self, Counter[LaneKey]]:
+        """The same clients, and how many requests have been made through them, by lane."""
+        counted = copy(self)
+        counted._used = Counter()
+        return counted, counted._used
+
+    async def room(self, wanted: Mapping[LaneKey, int]) -> None:
+        """Wait until there is room for so many requests; raises `Throttled` where that takes too long."""
+        await self._gate.room(wanted, self._options.get("max_wait", self._gate.max_wait))
 
     async def get(self, call: Call, **options: Any) -> Any:
         """The JSON of one GET; raises a `SourceError` that says what was missing."""
@@ -133,6 +146,7 @@ class Arm:
     async def _json(self, call: Call, url: str, options: dict[str, Any]) -> Any:
         send = (self.backup if call.recovery_services else self.compute).send_request
         for _ in range(_READS):
+            self._used.update(call.lanes)
             response = await send(
                 HttpRequest("GET", url),
                 lanes=call.lanes,

@@ -12,7 +12,7 @@ from auditor.azure.instance import parse_instance_view
 from auditor.azure.on_demand import OnDemand
 from auditor.azure.operations import follow, refused
 from auditor.azure.patience import Patience
-from auditor.azure.sweep import Sweeper, read_everything
+from auditor.azure.sweep import Sweeper
 from auditor.azure.vm import parse_vm
 from auditor.errors import NotFound, SourceError, Throttled
 from auditor.facts import Unseen
@@ -31,7 +31,7 @@ class Repairs:
     def __init__(self, arm: Arm, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
         self._arm = arm.hurried(patience.max_wait)
         self._patience = patience
-        self._sweeper = Sweeper(lambda: read_everything(self._arm))
+        self._sweeper = Sweeper(self._arm)
         self._on_demand = OnDemand(self._arm, self._sweeper, patience)
 
     async def now(self, machine: Machine) -> VmNow | Unseen:
@@ -51,8 +51,8 @@ class Repairs:
 
     async def backups(self, machine: Machine) -> BackupsNow | Unseen:
         """Its jobs in all vaults, every page, read this moment; `Unseen` when one vault could not be read."""
-        sweep = await self._sweeper.fresh()
         try:
+            sweep = await self._sweeper.fresh()
             if sweep.gap is not None:
                 return Unseen(sweep.gap)
             return BackupsNow(sweep.running(machine), sweep.due_at(machine), sweep.read_at)

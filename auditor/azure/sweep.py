@@ -1,7 +1,8 @@
 """Every vault as it is this moment, read for all who have asked: items, schedules, jobs in flight."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from auditor.azure.jobs import JobInVault, is_running, parse_job
 from auditor.azure.listing import Listing, read_list
 from auditor.azure.schedule import GRACE, Schedule, parse_schedule
 from auditor.azure.subscriptions import Subscription, select
+from auditor.azure.throttle import LaneKey
 from auditor.errors import SourceError
 from auditor.facts import Job, ProtectedItem, Unseen, Vault
 from auditor.inventory.scope import Scope
@@ -84,16 +86,18 @@ class Sweeper:
     """Reads the vaults anew for every question.
 
     Questions that wait while the vaults are being read share the next reading: every answer was read
-    after its question.
+    after its question. A reading begins when Azure has room for as many requests as the one before took;
+    those who ask until then share it too.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Sweep]]) -> None:
-        self._read = read
+    def __init__(self, arm: Arm) -> None:
+        self._arm = arm
+        self._wanted: Counter[LaneKey] = Counter()
         self._current: asyncio.Task[Sweep] | None = None
         self._next: asyncio.Task[Sweep] | None = None
 
     async def fresh(self) -> Sweep:
-        """The vaults, read after this call."""
+        """The vaults, read after this call; raises `Throttled` where Azure has no room for that."""
         if self._next is None:
             self._next = asyncio.create_task(self._after(self._current))
         # one who gives up must not take the reading from the others
@@ -102,8 +106,15 @@ class Sweeper:
     async def _after(self, before: "asyncio.Task[Sweep] | None") -> Sweep:
         if before is not None:
             await asyncio.wait({before})
-        self._current, self._next = self._next, None
-        return await self._read()
+        try:
+            await self._arm.room(self._wanted)
+        finally:
+            self._current, self._next = self._next, None
+        arm, used = self._arm.counted()
+        sweep = await read_everything(arm)
+        # one that was cut short says too little of the next one's needs
+        self._wanted = used if sweep.gap is None else used | self._wanted
+        return sweep
 
 
 async def read_everything(arm: Arm) -> Sweep:

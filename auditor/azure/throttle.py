@@ -55,7 +55,18 @@ class LaneKey:
 class Lane:
     """The client's picture of one bucket; times are seconds of the gate's clock."""
 
-    __slots__ = ("_capacity", "_level", "_stamp", "in_flight", "key", "queue", "resume", "since", "waiting")
+    __slots__ = (
+        "_capacity",
+        "_level",
+        "_stamp",
+        "in_flight",
+        "kept",
+        "key",
+        "queue",
+        "resume",
+        "since",
+        "waiting",
+    )
 
     def __init__(self, key: LaneKey, now: float) -> None:
         self.key = key
@@ -63,15 +74,19 @@ class Lane:
         self._stamp = now
         self.resume = now
         self.since: float | None = None
-        self.in_flight = self.waiting = 0
+        self.in_flight = self.waiting = self.kept = 0
         self.queue = asyncio.Lock()
 
-    def delay(self, now: float, places: int = 1) -> float:
-        """Seconds until so many further requests have room."""
+    def delay(self, now: float, places: float = 1) -> float:
+        """Seconds until so many further requests have room, beside the places that are kept."""
         self._refill(now)
-        missing = places - self._level
+        missing = places + self.kept - self._level
         start = max(self.resume - now, 0.0)
         return start + missing / self.key.quota.per_second if missing > 0 else start
+
+    def places_before(self) -> float:
+        """The places of those who wait already, as far as the bucket can hold them beside what is kept."""
+        return min(self.waiting, self._capacity - self.kept)
 
     @property
     def plenty(self) -> bool:
@@ -128,13 +143,35 @@ class Gate:
         taken: list[Lane] = []
         try:
             for key in keys:
-                lane = self._lanes.get(key) or self._lanes.setdefault(key, Lane(key, self.clock()))
+                lane = self._lane(key)
                 await self._enter(lane, deadline)
                 taken.append(lane)
         except BaseException:
             self.leave(taken)
             raise
         return taken
+
+    async def room(self, wanted: Mapping[LaneKey, int], max_pause: float) -> None:
+        """Wait until every lane has room for so many requests at once, or is full; none is taken.
+
+        Nobody who comes later gets ahead. Raises `Throttled` for a wait of more than `max_wait` seconds, and
+        for a refusal by the service that lasts longer than `max_pause`.
+        """
+        deadline = self.clock() + self.max_wait
+        lanes = [self._lane(key) for key in wanted]
+        for lane in lanes:
+            lane.kept += wanted[lane.key]
+        try:
+            for lane in lanes:
+                await self._make_room(lane, deadline, max_pause)
+        finally:
+            for lane in lanes:
+                lane.kept -= wanted[lane.key]
+
+    async def _make_room(self, lane: Lane, deadline: float, max_pause: float) -> None:
+        if lane.resume > self.clock() + max_pause:
+            deadline = self.clock() + max_pause
+        await self._wait(lane, deadline, lane.places_before)
 
     def leave(self, lanes: Sequence[Lane], headers: Mapping[str, str] | None = None) -> None:
         """A request is over; with an answer, take its remaining-quota headers to heart."""
@@ -160,6 +197,9 @@ class Gate:
         for lane in empty or lanes[:1]:
             lane.pause(seconds, self.clock())
 
+    def _lane(self, key: LaneKey) -> Lane:
+        return self._lanes.get(key) or self._lanes.setdefault(key, Lane(key, self.clock()))
+
     async def _enter(self, lane: Lane, deadline: float) -> None:
         now = self.clock()
         if not lane.queue.locked() and lane.delay(now) <= 0:
@@ -169,19 +209,19 @@ class Gate:
         lane.waiting += 1
         try:
             async with lane.queue:
-                await self._wait(lane, deadline)
+                await self._wait(lane, deadline, lambda: 1)
                 lane.take()
         finally:
             lane.waiting -= 1
 
-    async def _wait(self, lane: Lane, deadline: float) -> None:
-        if (wait := lane.delay(self.clock())) > _WORTH_SAYING:
+    async def _wait(self, lane: Lane, deadline: float, places: Callable[[], float]) -> None:
+        if (wait := lane.delay(self.clock(), places())) > _WORTH_SAYING:
             logger.warning("waiting %d s for Azure: %s has no room for more requests", wait, lane.key)
-        while (wait := lane.delay(now := self.clock())) > 0:
-            self._refuse_if_hopeless(lane, now, deadline, 1)
+        while (wait := lane.delay(now := self.clock(), places())) > 0:
+            self._refuse_if_hopeless(lane, now, deadline, places())
             await self.sleep(min(wait, _SLICE) + 0.001)
 
-    def _refuse_if_hopeless(self, lane: Lane, now: float, deadline: float, places: int) -> None:
+    def _refuse_if_hopeless(self, lane: Lane, now: float, deadline: float, places: float) -> None:
         wait = lane.delay(now, places)
         if now + wait > deadline:
             raise Throttled(

@@ -21,6 +21,7 @@ from auditor.simulator.server import RunningServer, serve_estate
 from auditor.simulator.vms import Vm
 from auditor.simulator.world import Options
 from tests.azure.conftest import OpenArm
+from tests.azure.waiting import Waiting
 
 ESTATE = build_estate(60, 7)
 Play = Callable[..., Any]
@@ -287,6 +288,46 @@ def test_those_who_ask_at_once_share_a_reading_that_began_after_they_asked(play:
     job, late, readings = play(scenario)
     assert all(running_of(found) == [job] for found in late)
     assert readings == 3
+
+
+def test_a_big_wave_waits_for_azures_quota_and_is_not_refused(play: Play) -> None:
+    """Azure allows 150 reads an hour of each kind; sixty readings of all vaults take several times that."""
+    waiting = Waiting()
+    gate = Gate(clock=waiting.clock, sleep=waiting.sleep)
+
+    async def scenario(server: RunningServer, repairs: AzureRepairs) -> Any:
+        found = [await repairs.backups(MACHINE) for _ in range(60)]
+        return found, server.stats.requests["job.list"]
+
+    found, asked = play(scenario, options=Options(enforce_quotas=False), gate=gate)
+    assert [one.reason for one in found if isinstance(one, Unseen)] == []
+    assert asked == 60 * 2 * len(ESTATE.vaults)
+    assert waiting.slept
+
+
+def test_those_who_ask_while_the_quota_is_used_up_share_the_reading_that_comes_then(play: Play) -> None:
+    waiting, asleep = Waiting(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        asleep.set()
+        await waiting.sleep(seconds)
+
+    async def scenario(server: RunningServer, repairs: AzureRepairs) -> Any:
+        await repairs.backups(MACHINE)
+        once = server.stats.requests["vault.list"]
+        sleeper = asyncio.create_task(asleep.wait())
+        while not asleep.is_set():
+            early = asyncio.create_task(repairs.backups(MACHINE))
+            await asyncio.wait((early, sleeper), return_when=asyncio.FIRST_COMPLETED)
+        before = server.stats.requests["vault.list"]
+        job = server.start_job(IDLE.id)
+        late = await asyncio.gather(early, *(repairs.backups(MACHINE) for _ in range(20)))
+        return job, late, (server.stats.requests["vault.list"] - before) / once
+
+    gate = Gate(clock=waiting.clock, sleep=sleep)
+    job, late, readings = play(scenario, options=Options(enforce_quotas=False), gate=gate)
+    assert all(running_of(found) == [job] for found in late)
+    assert readings == 1
 
 
 # ---- schedules -------------------------------------------------------------------------------------

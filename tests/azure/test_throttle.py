@@ -281,6 +281,66 @@ def test_a_cancelled_waiter_leaves_no_trace() -> None:
     run(scenario)
 
 
+def test_room_for_many_is_waited_for_and_nobody_who_comes_later_takes_it() -> None:
+    waiting = Waiting()
+    gate = make_gate(waiting)
+    late: list[float] = []
+
+    async def latecomer() -> None:
+        await request(gate, SMALL)
+        late.append(waiting.now - 1000)
+
+    async def scenario() -> None:
+        await gate.room({SMALL: 8, READS: 60}, 10)
+        assert waiting.slept == []
+        for _ in range(9):
+            await request(gate, SMALL)
+        room = asyncio.create_task(gate.room({SMALL: 8}, 10))
+        await asyncio.sleep(0)
+        tasks = [asyncio.create_task(latecomer()) for _ in range(3)]
+        await room
+        assert 3.5 <= waiting.now - 1000 < 6
+        for _ in range(8):
+            await request(gate, SMALL)
+        await asyncio.gather(*tasks)
+
+    run(scenario)
+    assert min(late) >= 3.5
+
+
+def test_room_for_more_than_a_bucket_holds_is_a_full_bucket() -> None:
+    waiting = Waiting()
+    gate = make_gate(waiting)
+
+    async def scenario() -> None:
+        for _ in range(10):
+            await request(gate, SMALL)
+        await gate.room({SMALL: 25}, 10)
+        assert waiting.now - 1000 == pytest.approx(5, abs=0.1)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("refusal", "words"), [("60", "10 s at most"), ("8", None)])
+def test_room_is_waited_for_while_a_bucket_fills_and_not_while_the_service_refuses(
+    refusal: str, words: str | None
+) -> None:
+    waiting = Waiting()
+    gate = make_gate(waiting)
+
+    async def scenario() -> None:
+        await refuse(gate, SMALL, headers={"Retry-After": refusal})
+        if words is None:
+            await gate.room({SMALL: 9}, 10)
+            return
+        with pytest.raises(Throttled, match=words):
+            await gate.room({SMALL: 9}, 10)
+        assert waiting.slept == []
+        assert [lane.kept for lane in gate._lanes.values()] == [0]
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "seconds"),
     [
