@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -58,8 +58,8 @@ def refuse_stale(plan: Plan, max_age: timedelta, now: datetime | None = None) ->
         raise PlanError(f"the plan is from the future ({plan.created_at.isoformat()}); mend a clock")
 
 
-def _plain(plan: Plan) -> Mapping[str, Any]:
-    document: dict[str, Any] = msgspec.to_builtins(plan, enc_hook=_plain_mapping)
+def _plain(plan: Plan, order: Literal["deterministic"] | None = None) -> Mapping[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(plan, order=order, enc_hook=_plain_mapping)
     return {"schema": SCHEMA, **document}
 
 
@@ -70,7 +70,9 @@ def _plain_mapping(value: Any) -> Any:
 
 
 def _digest(plan: Plan) -> str:
-    document = {name: value for name, value in _plain(plan).items() if name != "digest"}
+    # the members of a set come in another order in every process
+    plain = _plain(plan, "deterministic")
+    document = {name: value for name, value in plain.items() if name != "digest"}
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
 
 

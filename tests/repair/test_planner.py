@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from auditor.facts import Facts, Mismatch, Unseen
 from auditor.model import RUN_COMMAND, Connection, Platform, Status, Verdict
 from auditor.plugin import Remediation
 from auditor.remedy import MachinePlan, Manual, Nothing, Remedy, RepairOptions, Unrepaired
-from auditor.repair.document import parse_plan, plan_bytes
+from auditor.repair.document import parse_plan, plan_bytes, sealed
 from auditor.repair.identity import refusals
 from auditor.repair.planner import Reported, Wanted
 from auditor.repair.proposals import undo_id
@@ -355,6 +355,19 @@ def test_the_digest_covers_what_was_planned(change: Callable[[Any], Any]) -> Non
     plan = planned(host())
     with pytest.raises(Exception, match="changed after it was made"):
         parse_plan(plan_bytes(change(plan)), "plan.json")
+
+
+def test_the_digest_hangs_on_no_order_within_a_set() -> None:
+    """Another process reads the members of a set in another order, as two sets that were filled apart do."""
+    names = [f"remediation-{number}" for number in range(40)]
+    one, other = next(
+        (frozenset(pair), frozenset(pair[::-1]))
+        for pair in permutations(names, 2)
+        if list(frozenset(pair)) != list(frozenset(pair[::-1]))
+    )
+    plan = planned(host())
+    first, second = (sealed(replace(plan, options=RepairOptions(allowed=each))) for each in (one, other))
+    assert first.digest == second.digest
 
 
 def test_every_bad_finding_is_repaired_or_explained() -> None:
