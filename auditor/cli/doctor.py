@@ -14,6 +14,7 @@ from auditor import run as runs
 from auditor.cli.options import Given, with_settings
 from auditor.cli.terminal import Progress, print_table
 from auditor.doctor import MISSING, OK, UNKNOWN, Diagnosis, diagnose_azure
+from auditor.engine import Inventory
 from auditor.exits import Exit
 from auditor.facts import Facts, Unseen
 from auditor.model import Machine, Plane, Platform
@@ -53,11 +54,26 @@ async def _examine(request: runs.Request, most: int | None, progress: Progress) 
             rows += await diagnose_azure(azure)
     if any(row.status == MISSING and row.subject == "Azure: sign-in" for row in rows):
         return rows
-    return [*rows, *await _guests(request, most, progress)]
+    found = await runs.inventory(request)
+    told = {row.subject for row in rows}
+    rows += [row for row in not_found(found) if row.subject not in told]
+    return [*rows, *await _guests(request, found.machines, most, progress)]
 
 
-async def _guests(request: runs.Request, most: int | None, progress: Progress) -> list[Diagnosis]:
-    machines = (await runs.inventory(request)).machines
+def not_found(found: Inventory) -> Iterator[Diagnosis]:
+    """What was asked for by name and is not there, or could not be listed."""
+    for limit in found.limits:
+        if limit.expected:
+            yield Diagnosis(
+                f"Azure: {limit.scope}", MISSING, limit.reason, "Correct its name, or ask for it."
+            )
+    for lost in found.lost:
+        yield Diagnosis(f"Machine: {lost.id}", MISSING, lost.reason, "Correct its name, or widen the scope.")
+
+
+async def _guests(
+    request: runs.Request, machines: tuple[Machine, ...], most: int | None, progress: Progress
+) -> list[Diagnosis]:
     chosen = sample(machines, most)
     seen: list[Facts] = []
     if chosen:

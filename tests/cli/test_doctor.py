@@ -71,6 +71,14 @@ def test_azure_rights_come_first(program: Program) -> None:
     assert "have no way in" in rows[-1]
 
 
+@pytest.mark.parametrize("words", [("--vm", "nosuch"), ("--subscription", "nosuch")])
+def test_a_name_that_nothing_has_is_no_success(program: Program, words: tuple[str, str]) -> None:
+    done = program("doctor", "--azure", *words)
+    assert done.returncode == 3, done.stdout + done.stderr
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("missing "))
+    assert "nosuch" in row
+
+
 def test_nobody_signed_in_is_said_and_no_guest_is_asked(program: Program) -> None:
     done = program("doctor", "--azure", env={"AZURE_CLIENT_SECRET": "wrong"})
     assert done.returncode == 3, done.stdout + done.stderr
