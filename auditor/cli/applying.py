@@ -39,6 +39,8 @@ __all__ = ["remediate_app"]
 
 PANEL = "Repairs"
 STOPPED = 130
+WEEK = 7 * 24 * 60
+DECADE = 10 * 366 * 24
 _WITHOUT = frozenset(
     {
         *("fail_on", "format", "target_region", "check", "skip_check", "inventory", "subscription"),
@@ -72,12 +74,16 @@ def apply(  # noqa: PLR0917 - typer reads options from parameters
     window: Annotated[
         str | None, _option("Only then, in UTC: 22:00-04:00, sat,sun 00:00-24:00", "WINDOW")
     ] = None,
-    backup_margin: Annotated[float, _option("Minutes to keep free before a backup", "MINUTES", min=0)] = 60,
-    wait: Annotated[float, _option("Minutes to wait until Azure hears the agent", "MINUTES", min=0)] = 15,
+    backup_margin: Annotated[
+        float, _option("Minutes to keep free before a backup", "MINUTES", min=0, max=WEEK)
+    ] = 60,
+    wait: Annotated[
+        float, _option("Minutes to wait until Azure hears the agent", "MINUTES", min=0, max=WEEK)
+    ] = 15,
     backup_now: Annotated[
         bool, typer.Option("--backup-now", rich_help_panel=PANEL, help="Back up what is verified, to its end")
     ] = False,
-    max_age: Annotated[float, _option("Hours that a plan may be old", "HOURS", min=0)] = 24,
+    max_age: Annotated[float, _option("Hours that a plan may be old", "HOURS", min=0, max=DECADE)] = 24,
     store: Store = None,
 ) -> None:
     """Apply a plan: gates, canary, waves; every machine is checked again, and the evidence is written."""

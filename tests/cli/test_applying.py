@@ -108,6 +108,9 @@ def test_only_what_the_plan_shows_reached_the_guests(healthy: Desk) -> None:
     [
         ((), "nobody can be asked here; say --yes"),
         (("--yes", "--max-age", "0"), "make a new one"),
+        (("--yes", "--max-age", "inf"), "'--max-age'"),
+        (("--yes", "--backup-margin", "1e300"), "'--backup-margin'"),
+        (("--yes", "--wait", "inf"), "'--wait'"),
         (("--yes", "--wave", "no"), "are no waves"),
         (("--yes", "--window", "no"), "is no maintenance window"),
     ],
