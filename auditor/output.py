@@ -61,7 +61,15 @@ def _make(directory: Path) -> None:
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file in one step, so that nobody ever sees half of it; raises `OSError`."""
+    """Write a file in one step, so that nobody ever sees half of it; raises `OSError`.
+
+    A device or a pipe is written to, never replaced; a link stays and its file is written.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        return
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from auditor.errors import OutputError, UsageError
 from auditor.model import AuditRun
-from auditor.output import write_reports
+from auditor.output import write_reports, write_whole
 from auditor.plugin import renderer
 from reports import AUDIT_RENDERERS as RENDERERS
 
@@ -28,6 +29,26 @@ def other(run: AuditRun) -> Iterator[bytes]:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        write_whole(pipe, [b"a", b"b"])
+        assert read.result(5) == b"ab"
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(file)
+    for content in (b"first", b"second"):
+        write_whole(link, [content])
+        assert (link.is_symlink(), file.read_bytes()) == (True, content)
+    assert names(tmp_path) == ["file", "link"]
 
 
 def test_writes_every_format_into_a_new_folder(tmp_path: Path, demo_run: Callable[..., AuditRun]) -> None:
