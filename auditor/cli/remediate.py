@@ -171,6 +171,18 @@ def show(
     print_plan(found, Console(), commands=commands, name=vm)
 
 
+def _print(content: bytes) -> None:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
 @remediate_app.command("export")
 def export(
     file: PlanFile,
@@ -184,7 +196,7 @@ def export(
         raise SettingsError(f"--format: unknown format {format!r}; known: {', '.join(EXPORTERS)}")
     content = EXPORTERS[format](read_plan(file)).encode("utf-8", "backslashreplace")
     if output is None:
-        sys.stdout.buffer.write(content)
+        _print(content)
         return
     try:
         write_whole(output, (content,))

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -239,3 +241,20 @@ def test_export_prints_or_writes_the_same(program: Program, plan: str, tmp_path:
 def test_export_names_the_formats_that_there_are(program: Program, plan: str) -> None:
     done = program("remediate", "export", plan, "--format", "perl")
     assert (done.returncode, "known: az, powershell, bash, ansible" in done.stderr) == (2, True)
+
+
+def test_an_export_that_finds_no_room_says_so_in_one_line(plan: str, tmp_path: Path) -> None:
+    words = ("remediate", "export", plan, "--format", "bash")
+    command = " ".join((shlex.quote(sys.executable), "-P -m auditor", *words))
+    done = subprocess.run(
+        ["sh", "-c", f"{command} >/dev/full; echo $?; {command} >&-; echo $?"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "2\n2\n"
+    assert done.stderr.splitlines() == [
+        "error: cannot write to standard output: No space left on device",
+        "error: standard output is closed; name a file with --output",
+    ]
