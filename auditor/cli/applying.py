@@ -20,7 +20,7 @@ from auditor.cli.plans import LISTED, blast_radius, print_run
 from auditor.cli.remediate import PlanFile, remediate_app
 from auditor.cli.terminal import Progress, print_table
 from auditor.errors import OutputError, PlanError, SettingsError
-from auditor.exits import repair_exit_code
+from auditor.exits import Exit, repair_exit_code
 from auditor.output import write_whole
 from auditor.plugin import load_checks, load_repair_renderers
 from auditor.remedy import Plan, RepairRun
@@ -123,7 +123,7 @@ def resume(
     store: Store = None,
 ) -> None:
     """Go on with a run that was stopped or killed: look at its machines again, lose and double nothing."""
-    with SqliteJournal.open(store or default_store()) as journal:
+    with SqliteJournal.open(_there(store)) as journal:
         known = run or next(iter(journal.unfinished()), None)
         if known is None:
             raise SettingsError("there is no unfinished run; `auditor remediate runs` lists them all")
@@ -140,7 +140,7 @@ remediate_app.command("resume")(resume)
 @remediate_app.command("runs")
 def runs(store: Store = None) -> None:
     """List the runs of the journal, the newest first."""
-    with SqliteJournal.open(store or default_store()) as journal:
+    with SqliteJournal.open(_there(store)) as journal:
         heads = journal.runs()
     print_table(
         ("run", "began", "ended", "results"),
@@ -154,6 +154,13 @@ def runs(store: Store = None) -> None:
             for head in heads
         ),
     )
+
+
+def _there(store: Path | None) -> Path:
+    """The journal to look into; raises `SettingsError` for one that was named and is not there."""
+    if store is not None and not store.exists():
+        raise SettingsError(f"there is no unfinished run, nor any other: no journal is at {store} (--store)")
+    return store or default_store()
 
 
 def _settings(given: Given, plan: Plan) -> Settings:
@@ -189,14 +196,18 @@ def _noted(options: Mapping[str, str], wanted: Settings) -> repairs.Order:
 
 
 def _agree(plan: Plan, yes: bool) -> None:
-    """Show the blast radius and ask; raises `PlanError` where nobody can be asked, `typer.Abort` for no."""
+    """Show the blast radius and ask; raises `SettingsError` where nobody can be asked, ends for a no."""
     if not plan.touched:
         raise PlanError("the plan touches nothing; `auditor remediate show` says why")
     if yes:
         return
     if not sys.stdin.isatty():
         raise SettingsError(f"{blast_radius(plan)}: nobody can be asked here; say --yes")
-    typer.confirm(f"{blast_radius(plan)}. Go on?", abort=True)
+    with suppress(typer.Abort):
+        if typer.confirm(f"{blast_radius(plan)}. Go on?"):
+            return
+    typer.echo("nothing was touched", err=True)
+    raise typer.Exit(Exit.INCOMPLETE)
 
 
 @contextmanager

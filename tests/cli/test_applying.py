@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -121,6 +123,32 @@ def test_what_cannot_be_done_is_said_before_anything_is_touched(
     done = healthy.run("apply", str(healthy.file), *words)
     assert (done.returncode, said in done.stderr) == (Exit.USAGE, True), done.stderr
     assert not healthy.ward.executions()
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\x04", "\x03"])
+def test_a_no_touches_nothing_and_says_so(healthy: Desk, answer: str) -> None:
+    leader, follower = pty.openpty()
+    command = healthy.command("apply", str(healthy.file))
+    with subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert select.select([leader], [], [], 30)[0]
+        os.write(leader, answer.encode())
+        if answer == "\x03":
+            process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    os.close(leader)
+    os.close(follower)
+    assert (process.returncode, "nothing was touched" in said) == (Exit.INCOMPLETE, True), said
+    assert not healthy.ward.executions()
+
+
+@pytest.mark.parametrize("command", ["runs", "resume"])
+def test_a_journal_that_is_not_there_is_named_and_not_made(tmp_path: Path, command: str) -> None:
+    words = [sys.executable, "-m", "auditor", "remediate", command, "--store", "no/such.db"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "no journal is at no/such.db" in done.stderr) == (Exit.USAGE, True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_plan_that_was_changed_is_refused(healthy: Desk) -> None:
