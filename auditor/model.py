@@ -89,6 +89,7 @@ class Machine:
     `id` is the lower-cased ARM resource id, or `host/<name>` for a machine from a hosts file.
     `subscription` and `resource_group` are empty outside Azure. `unreachable` says why its guest cannot be
     asked although somebody wanted it; `left_out` is for a guest that nobody wants asked.
+    `subnets` are the ids of the Azure subnets that its interfaces are in, where these were read.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Machine:
     connection: Connection | None = None
     unreachable: str = ""
     left_out: bool = False
+    subnets: tuple[str, ...] = ()
 
     @property
     def in_azure(self) -> bool:

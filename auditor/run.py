@@ -168,7 +168,13 @@ async def _connected(request: Request, azure: Azure | None, found: Inventory) ->
     machines = (
         request.connections.connect(machine, hosts.get(machine.id), addresses) for machine in found.machines
     )
-    return replace(found, machines=tuple(_checked(machine, azure) for machine in machines))
+    return replace(found, machines=tuple(_checked(_placed(one, addresses), azure) for one in machines))
+
+
+def _placed(machine: Machine, addresses: Addresses) -> Machine:
+    """The machine with the subnets that it is in, where its interfaces were read."""
+    seen = addresses.known.get(machine.id)
+    return replace(machine, subnets=seen.subnets) if seen is not None else machine
 
 
 def _checked(machine: Machine, azure: Azure | None) -> Machine:

@@ -182,10 +182,12 @@ def _speaks_windows(machine: Machine) -> bool:
 
 
 def _groups(facts: Facts) -> tuple[str, ...]:
-    """What a machine shares with others: its availability set or scale set, and its network."""
+    """What a machine shares with others: its availability set or scale set, and its subnets (or network)."""
     model = None if isinstance(facts.model, Unseen) else facts.model
     sets = (model.availability_set, model.scale_set) if model else ()
-    return tuple(group for group in (*sets, _network(facts.machine)) if group)
+    # in one order for all: machines take their turns group after group
+    networks: list[str | None] = [*sorted(facts.machine.subnets)]
+    return tuple(group for group in (*sets, *(networks or [_network(facts.machine)])) if group)
 
 
 def _network(machine: Machine) -> str | None:

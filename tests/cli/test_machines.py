@@ -74,6 +74,16 @@ def test_rules_say_how_machines_are_reached(program: Program, server: RunningSer
     )
 
 
+def test_the_subnets_that_azure_shows_are_what_a_plan_spreads_over(
+    program: Program, server: RunningServer, tmp_path: Path
+) -> None:
+    name = next(vm.name for vm in server.estate.vms if vm.scenario.name == "agent-missing")
+    (tmp_path / "connections.toml").write_text("[[connection]]\naddress = 'private-ip'\n")
+    program("remediate", "plan", "--connections", "connections.toml", "--vm", name, *QUICK)
+    (machine,) = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))["machines"]
+    assert [group for group in machine["groups"] if "/subnets/" in group] == machine["groups"] != []
+
+
 def test_a_mistake_in_the_connections_file_ends_the_run(program: Program, tmp_path: Path) -> None:
     (tmp_path / "connections.toml").write_text("[[connection]]\npasswort = 'canary'\n")
     done = program("audit", "--connections", "connections.toml")

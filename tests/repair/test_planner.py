@@ -142,6 +142,13 @@ def test_the_network_is_a_group(address: str, groups: tuple[str, ...]) -> None:
     assert only(reached(host(), connection=replace(WAY_IN, address=address))).groups == groups
 
 
+def test_subnets_that_azure_knows_are_the_groups_and_not_the_address() -> None:
+    """In one order for all: two machines that wait for each other's turn would wait for ever."""
+    network = "/subscriptions/s/resourcegroups/rg/providers/microsoft.network/virtualnetworks/net/subnets/"
+    for subnets in ((f"{network}b", f"{network}a"), (f"{network}a", f"{network}b")):
+        assert only(reached(vm(), subnets=subnets)).groups == (f"{network}a", f"{network}b")
+
+
 def test_an_availability_set_is_a_group() -> None:
     shared = f"{VM.machine.id.rpartition('/virtualmachines')[0]}/availabilitysets/front"
     plan = only(modelled(vm(), availability_set=shared))
