@@ -67,6 +67,13 @@ def test_nothing_runs_and_nobody_complains(page: webdriver.Chrome) -> None:
     assert page.find_elements(By.TAG_NAME, "img") == []
 
 
+@pytest.mark.parametrize("width", [1300, 1150, 800])
+def test_no_word_leaves_its_tile(page: webdriver.Chrome, width: int) -> None:
+    page.set_window_size(width, 1000)
+    wide = "return [...document.querySelectorAll('.tile')].some(one => one.scrollWidth > one.clientWidth)"
+    assert page.execute_script(wide) is False
+
+
 @pytest.mark.parametrize("width", [1300, 800, 500])
 def test_nothing_is_wider_than_the_window(page: webdriver.Chrome, width: int) -> None:
     page.set_window_size(width, 1000)
