@@ -32,6 +32,7 @@ READY = "provisioningstate/succeeded"
 CONFIRMED_BY_AZURE = frozenset({HEARD, "extension-health", "backup-health"})
 """Checks whose evidence comes from Azure, some minutes after the guest."""
 DONE = frozenset({"done", "nothing"})
+UNTOUCHED = frozenset({"refused", "nothing"})
 LONGEST_PAUSE = 20.0
 
 
@@ -172,8 +173,7 @@ class Mender:
         present = await self._work.look.present(self._machine)
         after = standings(present.findings)
         reason = f"{step.what}: {_words(result)}"
-        earlier = [one for one in self._records.values() if one.result and one.result.state == "done"]
-        if earlier:
+        if any(one.result and one.result.state not in UNTOUCHED for one in self._records.values()):
             return Outcome(Result.FAILED, f"refused by the guest after earlier steps: {reason}", after)
         return Outcome(Result.REFUSED, reason, after)
 
