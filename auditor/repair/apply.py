@@ -91,19 +91,26 @@ class _Run:
         self._results: dict[str, Result] = {
             record.machine: record.result for record in self._records.values() if record.result
         }
-        self._open = 0
+        self._open: set[str] = set()
 
     async def go(self) -> None:
-        """Canary, then the waves; what a stop leaves is named as skipped or stays open."""
+        """What is half done, canary, then the waves; what a stop leaves is named as skipped or stays open."""
         machines = self._chosen()
         self._tell()
+        half_done = [machine for machine in machines if self._half_done(machine.machine.id)]
+        await self._wave(half_done, self._interrupted)
         proven = await self._canary(machines)
         rest = machines[proven:]
         for wave in waves(rest, self._work.pace.shares):
             if self._halted():
                 break
-            await self._wave(wave)
+            await self._wave(wave, self._halted)
         self._end(machines)
+
+    def _half_done(self, machine: str) -> bool:
+        """Whether an earlier process began a machine: it is brought to its end whatever others came to."""
+        record = self._records.get(machine)
+        return record is not None and record.result is None and bool(record.steps)
 
     def _chosen(self) -> tuple[MachinePlan, ...]:
         """The machines with something to do, spread over their groups; begun ones first."""
@@ -125,20 +132,20 @@ class _Run:
                 self._work.stop.ask(f"the canary {machine.machine.name} ended as {result}")
         return len(machines)
 
-    async def _wave(self, machines: Sequence[MachinePlan]) -> None:
+    async def _wave(self, machines: Sequence[MachinePlan], over: Callable[[], bool]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for machine in machines:
-                    group.create_task(self._in_turn(machine))
+                    group.create_task(self._in_turn(machine, over))
         except BaseExceptionGroup as troubles:
             raise _first(troubles) from None
 
-    async def _in_turn(self, machine: MachinePlan) -> None:
+    async def _in_turn(self, machine: MachinePlan, over: Callable[[], bool]) -> None:
         async with AsyncExitStack() as turns:
             for group in machine.groups:
                 await turns.enter_async_context(self._group(group))
             await turns.enter_async_context(self._slots)
-            if not self._halted():
+            if not over():
                 await self._machine(machine)
 
     def _group(self, name: str) -> asyncio.Semaphore:
@@ -148,11 +155,12 @@ class _Run:
 
     async def _machine(self, planned: MachinePlan) -> None:
         key = planned.machine.id
-        if key in self._results:
+        if key in self._results or key in self._open:
             return
         journal = self._work.journal
         if owner := await asyncio.to_thread(journal.lease, self._id, key):
-            outcome = Outcome(Result.REFUSED, f"another run works on it: {owner}")
+            refused = None if self._half_done(key) else Result.REFUSED
+            outcome = Outcome(refused, f"another run works on it: {owner}")
         else:
             outcome = await self._mended(planned)
         await self._settle(key, outcome)
@@ -173,7 +181,7 @@ class _Run:
     async def _settle(self, key: str, outcome: Outcome) -> None:
         journal = self._work.journal
         if outcome.result is None:
-            self._open += 1
+            self._open.add(key)
             await asyncio.to_thread(journal.leave, self._id, key, outcome.reason)
         else:
             self._results[key] = outcome.result
@@ -190,15 +198,18 @@ class _Run:
         self._tell()
 
     def _halted(self) -> bool:
-        failed = sum(result in FAILURES for result in self._results.values()) + self._open
+        failed = sum(result in FAILURES for result in self._results.values()) + len(self._open)
         if failed > self._work.pace.max_failures:
             self._work.stop.ask(f"{failed} machines failed, {self._work.pace.max_failures} are allowed")
         return bool(self._work.stop.soon)
 
+    def _interrupted(self) -> bool:
+        return self._work.stop.soon == INTERRUPTED
+
     def _end(self, machines: Sequence[MachinePlan]) -> None:
         """Name what was not begun; a run with a machine in an unknown state stays open."""
         journal, reason = self._work.journal, self._work.stop.soon
-        if reason and not self._by_hand(reason):
+        if reason and not self._interrupted():
             for machine in self._untouched(machines):
                 journal.settle(self._id, machine, Result.SKIPPED, f"not begun: {reason}", after={})
                 self._results[machine] = Result.SKIPPED
@@ -209,12 +220,9 @@ class _Run:
         if planned <= self._results.keys():
             journal.finish(self._id)
 
-    @staticmethod
-    def _by_hand(reason: str) -> bool:
-        return reason == INTERRUPTED
-
     def _untouched(self, machines: Sequence[MachinePlan]) -> Iterator[str]:
-        begun = {record.machine for record in self._work.journal.load(self._id).machines}
+        records = self._work.journal.load(self._id).machines
+        begun = {record.machine for record in records if record.steps}
         for machine in machines:
             if machine.machine.id not in self._results and machine.machine.id not in begun:
                 yield machine.machine.id

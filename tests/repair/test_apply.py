@@ -360,3 +360,32 @@ def test_a_gate_of_the_guest_that_closes_after_a_failed_stage_is_no_refusal(
     run = apply(application(workshop, plan_of(workshop, [[Doing(WORSEN)], [Doing(REFUSE)]]), journal))
     assert results(run) == [Result.FAILED]
     assert "refused by the guest after earlier steps" in records(run)["guest-00"].reason
+
+
+def test_a_resume_looks_at_what_is_unknown_however_many_others_failed(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop = shop(tmp_path, 3)
+    plan = plan_of(workshop, [[Doing(f'case "$1" in *-01) {WORSEN};; *) {MEND};; esac')]])
+    pace = Pace(shares=ALL, canary=0, max_failures=0, at_once=1)
+    dead = LocalGuests(workshop, dead={"guest-00"})
+    # guest-00 is sent its step and is lost; meanwhile guest-01 fails
+    lost = application(workshop, plan, journal, guests=dead, pace=replace(pace, at_once=2))
+    first = apply(lost)
+    assert results(first) == [None, Result.FAILED, Result.SKIPPED]
+    again = apply(application(workshop, plan, journal, pace=pace), first.id)
+    assert results(again) == [Result.VERIFIED, Result.FAILED, Result.SKIPPED]
+    assert again.finished_at is not None
+
+
+def test_a_half_done_machine_that_another_run_has_stays_open(tmp_path: Path, journal: SqliteJournal) -> None:
+    workshop = shop(tmp_path, 1)
+    plan = plan_of(workshop)
+    first = apply(application(workshop, plan, journal, guests=LocalGuests(workshop, dead={"guest-00"})))
+    other = journal.begin(sealed(replace(plan, id="other")), {})
+    assert journal.lease(other, "host/guest-00") is None
+    run = apply(application(workshop, plan, journal), first.id)
+    assert results(run) == [None]
+    assert "another run works on it" in records(run)["guest-00"].reason
+    journal.release(other, "host/guest-00")
+    assert results(apply(application(workshop, plan, journal), first.id)) == [Result.VERIFIED]
