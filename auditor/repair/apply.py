@@ -92,6 +92,7 @@ class _Run:
             record.machine: record.result for record in self._records.values() if record.result
         }
         self._open: set[str] = set()
+        self._unproven = False
 
     async def go(self) -> None:
         """What is half done, canary, then the waves; what a stop leaves is named as skipped or stays open."""
@@ -128,6 +129,7 @@ class _Run:
             await self._machine(machine)
             result = self._results.get(machine.machine.id)
             verified += result is Result.VERIFIED
+            self._unproven = result is None
             if result in FAILURES:
                 self._work.stop.ask(f"the canary {machine.machine.name} ended as {result}")
         return len(machines)
@@ -201,7 +203,7 @@ class _Run:
         failed = sum(result in FAILURES for result in self._results.values()) + len(self._open)
         if failed > self._work.pace.max_failures:
             self._work.stop.ask(f"{failed} machines failed, {self._work.pace.max_failures} are allowed")
-        return bool(self._work.stop.soon)
+        return bool(self._work.stop.soon) or self._unproven
 
     def _interrupted(self) -> bool:
         return self._work.stop.soon == INTERRUPTED

@@ -389,3 +389,15 @@ def test_a_half_done_machine_that_another_run_has_stays_open(tmp_path: Path, jou
     assert "another run works on it" in records(run)["guest-00"].reason
     journal.release(other, "host/guest-00")
     assert results(apply(application(workshop, plan, journal), first.id)) == [Result.VERIFIED]
+
+
+def test_nothing_is_begun_after_a_canary_whose_end_is_not_known(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop = shop(tmp_path, 3)
+    plan, pace = plan_of(workshop), Pace(shares=ALL, canary=1)
+    dead = LocalGuests(workshop, dead={"guest-00"})
+    first = apply(application(workshop, plan, journal, guests=dead, pace=pace))
+    assert {name: record.result for name, record in records(first).items()} == {"guest-00": None}
+    again = apply(application(workshop, plan, journal, pace=pace), first.id)
+    assert results(again) == [Result.VERIFIED] * 3
