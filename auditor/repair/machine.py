@@ -63,7 +63,6 @@ class Mender:
         self._troubles: list[str] = []
         self._rolled_back = False
         self._reboot = False
-        self._touched_at: datetime | None = min((step.begun_at for step in record.steps), default=None)
 
     async def mend(self) -> Outcome:
         """Gates, stages, proof; never raises for what a machine does."""
@@ -75,6 +74,12 @@ class Mender:
             return await self._verdict(present)
         except _Ended as end:
             return end.outcome
+
+    @property
+    def _touched_at(self) -> datetime | None:
+        """When the newest step was begun that did anything, or may have."""
+        done = [one for one in self._records.values() if not one.result or one.result.state not in UNTOUCHED]
+        return max((one.begun_at for one in done or self._records.values()), default=None)
 
     # ---- before -----------------------------------------------------------------------------------
 
@@ -148,7 +153,6 @@ class Mender:
         await self._backup_closed(record)
         journal = self._work.journal
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
-        self._touched_at = self._touched_at or begun
         self._records[step.id] = StepRecord(step.id, begun)
         result = await self._work.sender.do(self._machine, step, record.begun_at if record else None)
         if result.state in ("unknown", "running"):

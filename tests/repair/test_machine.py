@@ -1,0 +1,106 @@
+"""One machine repaired while what is seen of it changes: a guest that is a folder, a VM that Azure hears."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from auditor.facts import Job, Unseen
+from auditor.model import Finding, Machine, Severity, Status
+from auditor.remedy import MachineRecord, Plan, Result
+from auditor.repair.apply import Application, Pace, Patience
+from auditor.repair.document import sealed
+from auditor.repair.gates import Present
+from auditor.repair.machine import HEARD
+from auditor.repair.seams import BackupsNow, VmNow
+from auditor.repair.send import Sender
+from auditor.repair.waves import Share
+from auditor.store.journal import SqliteJournal
+from tests.checks.estate import GUID, MODEL, VIEW, VM_ID, agent
+from tests.repair.workshop import (
+    MEND,
+    Doing,
+    LocalEyes,
+    LocalGuests,
+    Workshop,
+    plan_of,
+)
+
+NAME = "vm1"
+JOB = Job("/p/backupJobs/j", "Backup", "InProgress", None)
+
+
+@dataclass(slots=True)
+class VmEyes(LocalEyes):
+    """Sees the guest as a VM; Azure heard its agent when the file "reported" was written.
+
+    A backup job runs from the look number `job_at` on.
+    """
+
+    job_at: int = 1000
+    looks: int = 0
+
+    async def present(self, machine: Machine) -> Present:
+        """The guest, and what Azure says of it."""
+        seen = await LocalEyes.present(self, machine)
+        reported = self.workshop.guest(NAME) / "reported"
+        at = datetime.fromtimestamp(reported.stat().st_mtime, UTC) if reported.exists() else None
+        view = replace(VIEW, agent=agent(at=at))
+        guest = replace(seen.facts.guest, vm_id=GUID) if not isinstance(seen.facts.guest, Unseen) else None
+        assert guest is not None
+        heard = Finding(HEARD, "It reports", Status.PASS, Severity.BLOCKER, "it reports")
+        return Present(
+            replace(seen.facts, guest=guest, model=MODEL, instance=view),
+            {**seen.findings, HEARD: heard},
+            VmNow(machine, MODEL, view),
+        )
+
+    async def backups(self, machine: Machine) -> BackupsNow | Unseen | None:
+        """No backup, or one that has begun by now."""
+        self.looks += 1
+        return BackupsNow((JOB,) if self.looks >= self.job_at else (), None, datetime.now(UTC))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    with SqliteJournal.open(tmp_path / "auditor.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path / "guests", (NAME,)).build()
+
+
+def of_a_vm(plan: Plan) -> Plan:
+    (only,) = plan.machines
+    machine = replace(only.machine, id=VM_ID, source="azure")
+    identity = replace(only.identity, vm_id=GUID)
+    return sealed(replace(plan, machines=(replace(only, machine=machine, identity=identity),)))
+
+
+def go_on(journal: SqliteJournal, plan: Plan, eyes: LocalEyes, run: str | None = None) -> MachineRecord:
+    work = Application(
+        plan=plan,
+        look=eyes,
+        sender=Sender(LocalGuests(eyes.workshop), None, lost=0.5, pause=0.05),
+        journal=journal,
+        pace=Pace(shares=(Share(100, True),), canary=0, max_failures=100),
+        patience=Patience(settle=0.0, confirm=0.0, pause=0.05),
+    )
+    done = asyncio.run(work.run(run or journal.begin(plan, {})))
+    (only,) = done.machines
+    return only
+
+
+@pytest.mark.parametrize(("reports", "result"), [(0, Result.NOT_CONFIRMED), (1, Result.VERIFIED)])
+def test_azure_has_to_hear_the_agent_after_the_last_touch(
+    journal: SqliteJournal, workshop: Workshop, reports: int, result: Result
+) -> None:
+    say = 'touch "$1/reported"'
+    stages = [[Doing(f"sleep 0.1; {say}; sleep 0.1")], [Doing(MEND + f"; sleep 0.1; {say}" * reports)]]
+    record = go_on(journal, of_a_vm(plan_of(workshop, stages)), VmEyes(workshop))
+    assert record.result is result, record.reason
