@@ -150,7 +150,7 @@ class Mender:
 
     async def _sent(self, step: Step, record: StepRecord | None) -> StepResult:
         """Send a step, or ask what became of one that was sent before."""
-        await self._backup_closed(record)
+        await self._backup_closed()
         journal = self._work.journal
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
         self._records[step.id] = StepRecord(step.id, begun)
@@ -162,9 +162,9 @@ class Mender:
         self._records[step.id] = StepRecord(step.id, begun, datetime.now(UTC), result)
         return result
 
-    async def _backup_closed(self, record: StepRecord | None) -> None:
-        """Look for backups once more: they begin whenever they like."""
-        if record is not None or not self._machine.in_azure:
+    async def _backup_closed(self) -> None:
+        """Look for backups once more: they begin whenever they like, and asking may begin the step."""
+        if not self._machine.in_azure:
             return
         backups = await self._work.look.backups(self._machine)
         if reason := closed(backup_gates(self._machine, backups, self._work.limits)):

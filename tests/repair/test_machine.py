@@ -1,7 +1,7 @@
 """One machine repaired while what is seen of it changes: a guest that is a folder, a VM that Azure hears."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from auditor.facts import Job, Unseen
 from auditor.model import Finding, Machine, Severity, Status
-from auditor.remedy import MachineRecord, Plan, Result
+from auditor.remedy import MachineRecord, Plan, Result, StepResult
 from auditor.repair.apply import Application, Pace, Patience
 from auditor.repair.document import sealed
 from auditor.repair.gates import Present
@@ -96,6 +96,21 @@ def go_on(journal: SqliteJournal, plan: Plan, eyes: LocalEyes, run: str | None =
     return only
 
 
+def killed(journal: SqliteJournal, plan: Plan, done: Sequence[str], begun: str) -> str:
+    """A run whose process died after it had noted these steps as done, and the intent of one more."""
+    run, machine = journal.begin(plan, {}), plan.machines[0].machine.id
+    assert journal.lease(run, machine) is None
+    for step in done:
+        journal.intend(run, machine, step)
+        journal.record(run, machine, step, StepResult("done", 0))
+    journal.intend(run, machine, begun)
+    return run
+
+
+def ids(plan: Plan) -> list[str]:
+    return [step.id for step in plan.steps]
+
+
 @pytest.mark.parametrize(("reports", "result"), [(0, Result.NOT_CONFIRMED), (1, Result.VERIFIED)])
 def test_azure_has_to_hear_the_agent_after_the_last_touch(
     journal: SqliteJournal, workshop: Workshop, reports: int, result: Result
@@ -104,3 +119,14 @@ def test_azure_has_to_hear_the_agent_after_the_last_touch(
     stages = [[Doing(f"sleep 0.1; {say}; sleep 0.1")], [Doing(MEND + f"; sleep 0.1; {say}" * reports)]]
     record = go_on(journal, of_a_vm(plan_of(workshop, stages)), VmEyes(workshop))
     assert record.result is result, record.reason
+
+
+def test_a_step_that_may_never_have_been_sent_waits_for_a_backup_too(
+    journal: SqliteJournal, workshop: Workshop
+) -> None:
+    plan = of_a_vm(plan_of(workshop, [[Doing("true")], [Doing()]]))
+    first, second = ids(plan)
+    record = go_on(journal, plan, VmEyes(workshop, job_at=2), killed(journal, plan, [first], second))
+    assert workshop.runs(NAME) == {}
+    assert record.result is None
+    assert "half done, and now closed: backup-running" in record.reason
