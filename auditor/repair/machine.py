@@ -22,6 +22,7 @@ from auditor.remedy import (
 )
 from auditor.repair.gates import Present, backup_gates, closed, gates
 from auditor.repair.look import standings
+from auditor.repair.proposals import undo_id
 from auditor.repair.seams import BackupProof
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Mender:
         self._records: dict[str, StepRecord] = {step.id: step for step in record.steps}
         self._targets = tuple(dict.fromkeys(check for stage in planned.stages for check in stage.repairs))
         self._troubles: list[str] = []
-        self._rolled_back = False
+        self._undone: list[str] = []
         self._reboot = False
 
     async def mend(self) -> Outcome:
@@ -74,6 +75,11 @@ class Mender:
             return await self._verdict(present)
         except _Ended as end:
             return end.outcome
+
+    @property
+    def _rolled_back(self) -> bool:
+        """Whether something was taken back, and everything that could be."""
+        return "done" in self._undone and DONE.issuperset(self._undone)
 
     @property
     def _touched_at(self) -> datetime | None:
@@ -122,30 +128,35 @@ class Mender:
     # ---- stages -----------------------------------------------------------------------------------
 
     async def _stage(self, stage: Stage) -> Present:
-        done: list[Step] = []
+        tried: list[Step] = []
         trouble = ""
         for step in stage.steps:
-            result = await self._step(step)
+            result = await self._step(step, tried)
             self._reboot = self._reboot or result.reboot
+            tried.append(step)
             if result.state not in DONE:
                 trouble = f"{step.what}: {_words(result)}"
                 break
-            done.append(step)
         present, left = await self._settled(stage.repairs, waiting=not trouble)
-        if trouble or left:
-            self._troubles.append(f"{stage.remediation}: {trouble or 'still not well: ' + ', '.join(left)}")
-            if await self._take_back(done):
-                self._rolled_back = True
+        if left and not trouble:
+            trouble = f"still not well: {', '.join(left)}"
+        if trouble or self._going_back(stage):
+            self._troubles.append(f"{stage.remediation}: {trouble or 'it was being taken back'}")
+            if await self._take_back(tried):
                 present = await self._work.look.present(self._machine)
         return present
 
-    async def _step(self, step: Step) -> StepResult:
+    def _going_back(self, stage: Stage) -> bool:
+        """Whether an earlier process had begun to take a stage back."""
+        return any(undo_id(step.id) in self._records for step in stage.steps)
+
+    async def _step(self, step: Step, tried: list[Step]) -> StepResult:
         record = self._records.get(step.id)
         result = record.result if record else None
         if result is None:
             result = await self._sent(step, record)
         if result.state == "refused":
-            raise _Ended(await self._refused(step, result))
+            raise _Ended(await self._refused(step, result, tried))
         return result
 
     async def _sent(self, step: Step, record: StepRecord | None) -> StepResult:
@@ -172,32 +183,40 @@ class Mender:
                 raise _Ended(Outcome(None, f"half done, and now closed: {reason}"))
             raise _Ended(Outcome(Result.REFUSED, reason))
 
-    async def _refused(self, step: Step, result: StepResult) -> Outcome:
+    async def _refused(self, step: Step, result: StepResult, tried: list[Step]) -> Outcome:
         """A gate in the guest: nothing was done by this step, and nothing before it if it was the first."""
+        await self._take_back(tried)
         present = await self._work.look.present(self._machine)
         after = standings(present.findings)
         reason = f"{step.what}: {_words(result)}"
         if any(one.result and one.result.state not in UNTOUCHED for one in self._records.values()):
-            return Outcome(Result.FAILED, f"refused by the guest after earlier steps: {reason}", after)
+            ended = Result.ROLLED_BACK if self._rolled_back else Result.FAILED
+            return Outcome(ended, f"refused by the guest after earlier steps: {reason}", after)
         return Outcome(Result.REFUSED, reason, after)
 
-    async def _take_back(self, done: list[Step]) -> bool:
-        """Undo the steps that can be undone, the last first; whether there was one and all went well."""
-        undone = [await self._undo(step, step.undo) for step in reversed(done) if step.undo]
-        return bool(undone) and all(undone)
+    async def _take_back(self, tried: list[Step]) -> bool:
+        """Undo the steps that can be undone, the last first; whether that changed anything."""
+        states = [await self._undo(step, step.undo) for step in reversed(tried) if step.undo]
+        if not DONE.issuperset(states):
+            self._troubles.append("not all of it could be taken back")
+        self._undone += states
+        return not UNTOUCHED.issuperset(states)
 
-    async def _undo(self, step: Step, undo: Work) -> bool:
-        key, journal = f"{step.id}-undo", self._work.journal
+    async def _undo(self, step: Step, undo: Work) -> str:
+        """What became of taking a step back: the state."""
+        key, journal = undo_id(step.id), self._work.journal
         record = self._records.get(key)
         if record is not None and record.result is not None:
-            return record.result.state in DONE
+            return record.result.state
+        await self._backup_closed()
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, key)
+        self._records[key] = StepRecord(key, begun)
         result = await self._work.sender.work(self._machine, key, undo, step.undo_commands)
         if result.state in ("unknown", "running"):
             raise _Ended(Outcome(None, f"it is not known whether this was taken back: {step.what}"))
         await asyncio.to_thread(journal.record, self._run, self._machine.id, key, result)
         self._records[key] = StepRecord(key, begun, datetime.now(UTC), result)
-        return result.state in DONE
+        return result.state
 
     # ---- after ------------------------------------------------------------------------------------
 

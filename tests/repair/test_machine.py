@@ -22,6 +22,9 @@ from auditor.store.journal import SqliteJournal
 from tests.checks.estate import GUID, MODEL, VIEW, VM_ID, agent
 from tests.repair.workshop import (
     MEND,
+    REFUSE,
+    UNDO,
+    WORSEN,
     Doing,
     LocalEyes,
     LocalGuests,
@@ -130,3 +133,40 @@ def test_a_step_that_may_never_have_been_sent_waits_for_a_backup_too(
     assert workshop.runs(NAME) == {}
     assert record.result is None
     assert "half done, and now closed: backup-running" in record.reason
+
+
+def test_what_was_being_taken_back_is_taken_back_to_the_end(
+    journal: SqliteJournal, workshop: Workshop
+) -> None:
+    plan = plan_of(workshop, [[Doing("true", undo=UNDO)]])
+    (step,) = ids(plan)
+    (workshop.guest(NAME) / "broken").unlink()  # late, but well
+    record = go_on(journal, plan, LocalEyes(workshop), killed(journal, plan, [step], f"{step}-undo"))
+    assert [one.result.state if one.result else None for one in record.steps] == ["done", "done"]
+    assert (workshop.guest(NAME) / "undone").exists()
+
+
+@pytest.mark.parametrize(
+    ("doing", "result"),
+    [
+        (Doing('touch "$1/changed"; exit 5', undo='rm "$1/changed"'), Result.ROLLED_BACK),
+        (Doing("exit 5", undo="exit 11"), Result.FAILED),
+        (Doing('touch "$1/changed"; exit 5', undo=f'rm "$1/changed"; {WORSEN}'), Result.FAILED),
+    ],
+)
+def test_a_step_that_failed_half_way_is_taken_back(
+    journal: SqliteJournal, workshop: Workshop, doing: Doing, result: Result
+) -> None:
+    record = go_on(journal, plan_of(workshop, [[doing]]), LocalEyes(workshop))
+    assert record.result is result, record.reason
+    assert not (workshop.guest(NAME) / "changed").exists()
+
+
+def test_what_a_stage_did_before_a_guest_refused_the_rest_is_taken_back(
+    journal: SqliteJournal, workshop: Workshop
+) -> None:
+    plan = plan_of(workshop, [[Doing("true", undo=UNDO), Doing(REFUSE)]])
+    record = go_on(journal, plan, LocalEyes(workshop))
+    assert record.result is Result.ROLLED_BACK
+    assert "a gate of the guest is closed" in record.reason
+    assert (workshop.guest(NAME) / "undone").exists()
