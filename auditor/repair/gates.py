@@ -73,6 +73,15 @@ def backup_gates(machine: Machine, backups: BackupsNow | Unseen | None, limits: 
     return _running(machine, backups), _due(machine, backups, limits)
 
 
+def stranger(planned: MachinePlan, present: Present) -> str:
+    """How the guest shows that it is another than the planned one, empty where it does not."""
+    guest = present.facts.guest
+    if not isinstance(guest, Guest) or not any(step.work for step in planned.steps):
+        return ""
+    marks = ((what, then, now) for what, then, now in _marks(planned, guest) if then and isinstance(now, str))
+    return next((_DIFFERS.format(what, then, f"is {now}") for what, then, now in marks if then != now), "")
+
+
 def closed(found: tuple[Gate, ...]) -> str:
     """Why a machine may not be touched, empty where it may."""
     return "; ".join(f"{gate.name}: {gate.said}" for gate in found if not gate.is_open)
@@ -176,15 +185,21 @@ def _same_vm(planned: MachinePlan, present: Present) -> Gate:
 
 def _differences(planned: MachinePlan, guest: Guest) -> Iterator[str]:
     """How the guest differs from the one that the plan was made for."""
-    known = planned.identity
-    for what, then, now in (
-        ("VM id", known.vm_id, guest.vm_id),
-        ("board id", known.firmware_id, guest.firmware_id),
-        ("host name", known.hostname, guest.hostname),
-    ):
+    for what, then, now in _marks(planned, guest):
         if then is not None and then != now:
             shown = f"could not be seen ({now.reason})" if isinstance(now, Unseen) else f"is {now}"
-            yield f"the plan is for a guest whose {what} is {then}, and now it {shown}"
+            yield _DIFFERS.format(what, then, shown)
+
+
+def _marks(planned: MachinePlan, guest: Guest) -> Iterator[tuple[str, str | None, str | Unseen | None]]:
+    """What a guest is known by: then, and now."""
+    known = planned.identity
+    yield "VM id", known.vm_id, guest.vm_id
+    yield "board id", known.firmware_id, guest.firmware_id
+    yield "host name", known.hostname, guest.hostname
+
+
+_DIFFERS = "the plan is for a guest whose {} is {}, and now it {}"
 
 
 def _disk(planned: MachinePlan, present: Present, _limits: Limits) -> Gate:

@@ -20,7 +20,7 @@ from auditor.remedy import (
     StepResult,
     Work,
 )
-from auditor.repair.gates import Present, backup_gates, closed, gates
+from auditor.repair.gates import Present, backup_gates, closed, gates, stranger
 from auditor.repair.look import standings
 from auditor.repair.proposals import undo_id
 from auditor.repair.seams import BackupProof
@@ -87,6 +87,17 @@ class Mender:
         done = [one for one in self._records.values() if not one.result or one.result.state not in UNTOUCHED]
         return max((one.begun_at for one in done or self._records.values()), default=None)
 
+    async def _look(self) -> Present:
+        """The machine once more; what is seen in a guest that is another one by now says nothing of it."""
+        present = await self._work.look.present(self._machine)
+        if reason := stranger(self._planned, present):
+            found = {
+                check: replace(finding, status=Status.UNKNOWN, reason=reason)
+                for check, finding in present.findings.items()
+            }
+            return replace(present, findings=found)
+        return present
+
     # ---- before -----------------------------------------------------------------------------------
 
     async def _enter(self) -> Present:
@@ -143,7 +154,7 @@ class Mender:
         if trouble or self._going_back(stage):
             self._troubles.append(f"{stage.remediation}: {trouble or 'it was being taken back'}")
             if await self._take_back(tried):
-                present = await self._work.look.present(self._machine)
+                present = await self._look()
         return present
 
     def _going_back(self, stage: Stage) -> bool:
@@ -186,7 +197,7 @@ class Mender:
     async def _refused(self, step: Step, result: StepResult, tried: list[Step]) -> Outcome:
         """A gate in the guest: nothing was done by this step, and nothing before it if it was the first."""
         await self._take_back(tried)
-        present = await self._work.look.present(self._machine)
+        present = await self._look()
         after = standings(present.findings)
         reason = f"{step.what}: {_words(result)}"
         if any(one.result and one.result.state not in UNTOUCHED for one in self._records.values()):
@@ -224,7 +235,7 @@ class Mender:
         """The machine once these checks hold, or once the time for that is over (not waiting: now)."""
         start, pause = time.monotonic(), self._work.patience.pause
         while True:
-            present = await self._work.look.present(self._machine)
+            present = await self._look()
             left = self._left(checks, present)
             if not left or not waiting or time.monotonic() - start > self._time_for(left):
                 return present, left

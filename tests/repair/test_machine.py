@@ -21,6 +21,7 @@ from auditor.repair.waves import Share
 from auditor.store.journal import SqliteJournal
 from tests.checks.estate import GUID, MODEL, VIEW, VM_ID, agent
 from tests.repair.workshop import (
+    CHECK,
     MEND,
     REFUSE,
     UNDO,
@@ -65,6 +66,26 @@ class VmEyes(LocalEyes):
         """No backup, or one that has begun by now."""
         self.looks += 1
         return BackupsNow((JOB,) if self.looks >= self.job_at else (), None, datetime.now(UTC))
+
+
+@dataclass(slots=True)
+class Lookout(LocalEyes):
+    """Sees what the work wrote: another host name in "name", "skipped" for CHECK, "gone" for the agent."""
+
+    async def present(self, machine: Machine) -> Present:
+        """The guest as it is now."""
+        seen = await LocalEyes.present(self, machine)
+        guest, folder = seen.facts.guest, self.workshop.guest(machine.name)
+        assert not isinstance(guest, Unseen)
+        if (folder / "name").exists():
+            guest = replace(guest, hostname=(folder / "name").read_text().strip())
+        installed = Finding("vm-agent-installed", "It is there", Status.PASS, Severity.BLOCKER, "there")
+        found = {**seen.findings, "vm-agent-installed": installed}
+        if (folder / "skipped").exists():
+            found[CHECK] = replace(found[CHECK], status=Status.SKIP)
+        if (folder / "gone").exists():
+            found["vm-agent-installed"] = replace(installed, status=Status.FAIL)
+        return Present(replace(seen.facts, guest=guest), found)
 
 
 @pytest.fixture
@@ -170,3 +191,19 @@ def test_what_a_stage_did_before_a_guest_refused_the_rest_is_taken_back(
     assert record.result is Result.ROLLED_BACK
     assert "a gate of the guest is closed" in record.reason
     assert (workshop.guest(NAME) / "undone").exists()
+
+
+def test_a_guest_that_is_another_one_by_now_is_sent_nothing_more(
+    journal: SqliteJournal, workshop: Workshop
+) -> None:
+    plan = plan_of(workshop, [[Doing('echo stranger >"$1/name"')], [Doing()]])
+    record = go_on(journal, plan, Lookout(workshop))
+    assert workshop.is_broken(NAME)
+    assert record.result is Result.NOT_CONFIRMED
+    assert record.after[CHECK].status is Status.UNKNOWN
+    assert "whose host name is vm1, and now it is stranger" in str(record.after[CHECK].reason)
+
+
+def test_a_stranger_that_is_well_proves_nothing(journal: SqliteJournal, workshop: Workshop) -> None:
+    plan = plan_of(workshop, [[Doing(f'{MEND}; echo stranger >"$1/name"')]])
+    assert go_on(journal, plan, Lookout(workshop)).result is Result.NOT_CONFIRMED
