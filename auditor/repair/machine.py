@@ -63,6 +63,7 @@ class Mender:
         self._targets = tuple(dict.fromkeys(check for stage in planned.stages for check in stage.repairs))
         self._troubles: list[str] = []
         self._undone: list[str] = []
+        self._held = {check for check, one in record.before.items() if one.status is Status.PASS}
         self._reboot = False
 
     async def mend(self) -> Outcome:
@@ -114,6 +115,8 @@ class Mender:
         )
         if reason := closed(found):
             raise _Ended(self._stopped_by(reason, present))
+        if not self._records:
+            self._held = {check for check, one in present.findings.items() if one.status is Status.PASS}
         if not self._records and not present.bad(self._targets):
             raise _Ended(self._nothing_wrong(present))
         return present
@@ -243,9 +246,13 @@ class Mender:
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _left(self, checks: tuple[str, ...], present: Present) -> tuple[str, ...]:
-        """The checks that do not hold; what cannot be seen does not hold."""
+        """The checks that do not hold; what cannot be seen does not hold.
+
+        One that does not apply any more does, unless a check that held became bad: an agent that is gone has
+        no version that could be too old.
+        """
         found = {check: present.findings.get(check) for check in checks}
-        fine = (Status.PASS, Status.SKIP)
+        fine = (Status.PASS,) if present.bad(tuple(self._held)) else (Status.PASS, Status.SKIP)
         left = [check for check, finding in found.items() if finding is None or finding.status not in fine]
         if HEARD in checks and HEARD not in left and not self._heard(present):
             left.append(HEARD)

@@ -207,3 +207,14 @@ def test_a_guest_that_is_another_one_by_now_is_sent_nothing_more(
 def test_a_stranger_that_is_well_proves_nothing(journal: SqliteJournal, workshop: Workshop) -> None:
     plan = plan_of(workshop, [[Doing(f'{MEND}; echo stranger >"$1/name"')]])
     assert go_on(journal, plan, Lookout(workshop)).result is Result.NOT_CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("more", "result"), [("", Result.VERIFIED), ('; touch "$1/gone"', Result.NOT_CONFIRMED)]
+)
+def test_a_check_that_applies_no_longer_holds_only_where_nothing_else_became_bad(
+    journal: SqliteJournal, workshop: Workshop, more: str, result: Result
+) -> None:
+    plan = plan_of(workshop, [[Doing(f'touch "$1/skipped"{more}')]])
+    record = go_on(journal, plan, Lookout(workshop))
+    assert record.result is result, record.reason
