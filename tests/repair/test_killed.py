@@ -1,16 +1,18 @@
 """`kill -9` at random moments of a run over 30 guests: no step is lost, none is done twice.
 
-AUDITOR_KILLS says how many moments (default 6).
+AUDITOR_KILLS says how many moments (default 6). Each is so many steps after the process began, and a part
+of a second more: how fast the machine is does not decide where a run is killed, nor how often.
 """
 
 import contextlib
+import math
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,28 +26,34 @@ from tests.repair.mortal import Task
 from tests.repair.workshop import Doing, Workshop, plan_of
 
 KILLS = int(os.environ.get("AUDITOR_KILLS", "6"))
+MOMENTS = random.Random(20261123)
 GUESTS = 30
 STAGES = ([Doing('echo run >>"$1/ran-$2"; sleep 0.02'), Doing()],)
 
 
 @dataclass
 class Mortals:
-    """The program, and how its last process ended."""
+    """The program, whose processes end by themselves or are killed."""
 
-    program: "subprocess.Popen[str]"
+    program: "subprocess.Popen[bytes]"
 
-    def begin(self, task: Task) -> int:
-        """Start a process; returns its pid."""
+    def run(self, task: Task, steps: float, seconds: float, begun: Callable[[], int]) -> int:
+        """A process killed so long after it began so many steps: its exit status, or minus the signal."""
         assert self.program.stdin
-        self.program.stdin.write(msgspec.json.encode(task).decode() + "\n")
-        self.program.stdin.flush()
+        self.program.stdin.write(msgspec.json.encode(task) + b"\n")
+        pid, until = int(self._line()), begun() + steps
+        while begun() < until and not self._speaks(0.02):
+            pass
+        if not self._speaks(seconds):
+            with contextlib.suppress(ProcessLookupError):  # it was quicker
+                os.kill(pid, signal.SIGKILL)
         return int(self._line())
 
-    def end(self) -> int:
-        """How the process ended: its exit status, or minus the signal."""
-        return int(self._line())
+    def _speaks(self, seconds: float) -> bool:
+        """Whether the process ends within this time."""
+        return bool(select.select([self.program.stdout], [], [], seconds)[0])
 
-    def _line(self) -> str:
+    def _line(self) -> bytes:
         assert self.program.stdout
         return self.program.stdout.readline()
 
@@ -54,7 +62,7 @@ class Mortals:
 def mortals(root: Path) -> Iterator[Mortals]:
     command = [sys.executable, "-m", "tests.repair.mortal"]
     with subprocess.Popen(
-        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     ) as program:
         yield Mortals(program)
         assert program.stdin
@@ -85,22 +93,27 @@ def seen_whole(workshop: Workshop, plan: Plan, store: str) -> None:
         assert not workshop.is_broken(machine.machine.name)
 
 
-@pytest.mark.timeout(1200)
+def killed_until_done(mortals: Mortals, folder: Path, most: int) -> int:
+    """Apply a plan and resume it until it is done, killed at most so many times; how often it was."""
+    workshop, plan, task = prepared(folder)
+
+    def begun() -> int:
+        return sum(1 for _ in workshop.folder.glob("*/ran-*"))
+
+    kills, status = 0, -signal.SIGKILL
+    while status != 0:
+        steps = MOMENTS.uniform(0, len(plan.steps) / 2) if kills < most else math.inf
+        status = mortals.run(task, steps, MOMENTS.uniform(0, 0.3), begun)
+        assert status in (0, -signal.SIGKILL)
+        kills += status != 0
+    seen_whole(workshop, plan, task.store)
+    return kills
+
+
+@pytest.mark.timeout(60 + 15 * KILLS)
 def test_nothing_is_lost_and_nothing_is_done_twice(mortals: Mortals, tmp_path: Path) -> None:
-    moments, kills, rounds = random.Random(20261123), 0, 0
-    whole = 6.0
+    kills = runs = 0
     while kills < KILLS:
-        workshop, plan, task = prepared(tmp_path / f"round-{rounds}")
-        started, status = time.monotonic(), None
-        while status != 0:
-            pid = mortals.begin(task)
-            if kills < KILLS:
-                time.sleep(moments.uniform(0, whole))
-                with contextlib.suppress(ProcessLookupError):  # it was quicker
-                    os.kill(pid, signal.SIGKILL)
-                    kills += 1
-            status = mortals.end()
-            assert status in (0, -signal.SIGKILL)
-        whole = min(whole, time.monotonic() - started)
-        seen_whole(workshop, plan, task.store)
-        rounds += 1
+        kills += killed_until_done(mortals, tmp_path / f"run-{runs}", KILLS - kills)
+        runs += 1
+    print(f"{runs} runs were killed {kills} times")
