@@ -10,18 +10,29 @@ refuse() {
   say refused "$1" "$2"
 }
 
-# ended: the exit status of work that is over
+# ended [FOLDER]: the exit status of work that is over
 ended() {
-  set -- "$dir"/ended-*
+  set -- "${1:-$dir}"/ended-*
   [ -e "$1" ] && printf '%s' "${1##*/ended-}"
 }
 
-# alive: whether a process of the work's session is there; after a restart of the guest there is none
+# alive [FOLDER]: whether a process of the work's session is there; after a restart of the guest there is none
 alive() {
-  read -r claim_boot claim_session <"$dir/started" || return 1
+  read -r claim_boot claim_session <"${1:-$dir}/started" || return 1
   [ "$claim_boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 1
   cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^.*) //' |
     awk -v session="$claim_session" '$4 == session && $1 !~ /[ZX]/ { found = 1 } END { exit !found }'
+}
+
+# elsewhere: the id of another step that is at work, whoever sent it
+elsewhere() {
+  for one in "$home"/*/started; do
+    one=${one%/started}
+    [ "$one" != "$dir" ] && [ -e "$one/started" ] && ! ended "$one" >/dev/null && alive "$one" || continue
+    printf '%s' "${one##*/}"
+    return
+  done
+  return 1
 }
 
 # prune: the newest receipts stay, whatever the clock says of the others
@@ -36,6 +47,7 @@ prune() {
 begin() {
   if [ "$1" != - ] && ! whole "$PAYLOAD" "$1"; then refuse 10 "the file for it has not arrived whole"; fi
   shift
+  ! other=$(elsewhere) || refuse 10 "another step is at work in this guest: $other"
   words=$(guard "$@" 2>&1)
   status=$?
   [ "$status" -eq 0 ] || refuse "$status" "${words:-a gate in the guest could not be evaluated (exit status $status)}"

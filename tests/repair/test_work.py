@@ -260,6 +260,19 @@ def test_the_work_outlives_the_one_who_sent_it(guest: Guest) -> None:
     assert guest.runs == 1
 
 
+def test_a_guest_does_one_step_at_a_time(guest: Guest) -> None:
+    work = guest.work('touch "$1/begun"; until [ -e "$1/go" ]; do sleep 0.05; done')
+    sender = guest.start(command(STEP, work).text)
+    wait_for(guest.folder / "begun")
+    other = command("plan0000-2", guest.work("true")).text
+    told = answer(guest.ask(other))
+    assert (told.state, told.output) == ("refused", f"another step is at work in this guest: {STEP}")
+    assert (guest.runs, guest.receipt.with_name("plan0000-2").exists()) == (1, False)
+    (guest.folder / "go").touch()
+    sender.communicate(timeout=60)
+    assert (answer(guest.ask(other)).state, guest.runs) == ("done", 2)
+
+
 def keeper_of(guest: Guest) -> int:
     return int((guest.receipt / "started").read_text().split()[1])
 
