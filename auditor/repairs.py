@@ -59,16 +59,23 @@ async def apply_plan(plan: Plan, order: Order, journal: Journal, operator: Opera
     refuse_stale(plan, order.max_age)
     async with _work(plan, order, journal, operator) as work:
         noted = options_of(order.pace, order.limits, order.patience, backup_now=order.backup_now)
-        run = journal.begin(plan, noted)
+        run = journal.begin(plan, {**noted, "max_age": str(order.max_age / timedelta(hours=1))})
         if operator.begun is not None:
             operator.begun(run)
         return await work.run(run)
 
 
 async def resume(run: str, order: Order, journal: Journal, operator: Operator) -> RepairRun:
-    """Go on with a run where it stopped; raises `StoreError` for one that is unknown or worked on."""
+    """Go on with a run where it stopped; raises `StoreError` for one that is unknown or worked on.
+
+    Of a plan that is too old by now only what was begun is brought to its end.
+    """
     async with _work(journal.load(run).plan, order, journal, operator) as work:
         journal.attach(run)
+        try:
+            refuse_stale(work.plan, order.max_age)
+        except PlanError as error:
+            operator.stop.ask(str(error))
         return await work.run(run)
 
 

@@ -192,6 +192,7 @@ def _noted(options: Mapping[str, str], wanted: Settings) -> repairs.Order:
         ),
         patience=Patience(settle=float(options["settle"]), confirm=float(options["confirm"])),
         backup_now=bool(options["backup_now"]),
+        max_age=timedelta(hours=float(options["max_age"])) if "max_age" in options else repairs.MAX_AGE,
     )
 
 

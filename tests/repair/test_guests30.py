@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from auditor.remedy import Plan, RepairRun, Result, StepResult
 from auditor.repair.apply import Pace, Patience
 from auditor.repair.document import read_plan
 from auditor.repair.waves import Share
-from auditor.repairs import Operator, Order, apply_plan
+from auditor.repairs import Operator, Order, apply_plan, resume
 from auditor.rules import load_rules
 from auditor.simulator.guest_work import Trouble
 from auditor.store.journal import SqliteJournal
@@ -97,6 +97,22 @@ def test_two_addresses_swapped_are_not_touched(few: Ward, tmp_path: Path) -> Non
     refused = {record.machine for record in run.machines if record.result is Result.REFUSED}
     assert refused == {f"host/{one}", f"host/{other}"}
     assert not few.executions().keys() & {"swapped-00", "swapped-01"}
+
+
+def test_a_plan_that_grew_stale_is_resumed_for_what_was_begun_alone(few: Ward, tmp_path: Path) -> None:
+    plan = few.plan()
+    machine = plan.machines[0].machine.id
+    order = Order(few.settings(), load_checks(), PACE, patience=PATIENCE, max_age=timedelta(0))
+    with SqliteJournal.open(tmp_path / "store.db") as journal:
+        known = journal.begin(plan, {})
+        assert journal.lease(known, machine) is None
+        journal.intend(known, machine, plan.machines[0].steps[0].id)
+        run = asyncio.run(resume(known, order, journal, Operator()))
+    results = {record.machine: record.result for record in run.machines}
+    assert results.pop(machine) is Result.VERIFIED
+    assert list(results.values()) == [Result.SKIPPED] * 5
+    assert "make a new one" in run.machines[-1].reason
+    assert len(few.executions()) == 1
 
 
 def auditor(folder: Path, *arguments: str) -> list[str]:
