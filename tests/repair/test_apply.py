@@ -353,6 +353,8 @@ def test_what_became_of_a_step_is_learnt_though_its_file_is_gone(
     assert asyncio.run(sender.do(machine, step, datetime.now(UTC))).state == "done"
     assert len(guests.sent) == pieces + 1
     assert workshop.runs("guest-00") == {step.id: 1}
+
+
 def test_a_gate_of_the_guest_that_closes_after_a_failed_stage_is_no_refusal(
     tmp_path: Path, journal: SqliteJournal
 ) -> None:
