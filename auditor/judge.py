@@ -1,11 +1,11 @@
 """Facts to findings to a verdict: pure, and a finding for every check even when the check crashes."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from auditor.errors import FactUnavailable
 from auditor.facts import Facts
-from auditor.model import Finding, MachineResult, Outcome, Severity, Status, Verdict
+from auditor.model import Finding, MachineResult, Outcome, verdict
 from auditor.plugin import Check, unknown
 from auditor.rules import Rules
 
@@ -18,38 +18,9 @@ def judge(facts: Facts, checks: Sequence[Check], rules: Rules) -> MachineResult:
     return MachineResult(facts.machine, power_state(facts), verdict(findings), findings)
 
 
-def verdict(findings: Iterable[Finding]) -> Verdict:
-    """The verdict of a machine.
-
-    A failed blocker outweighs an unjudged one, which outweighs a warning: with a blocker unseen,
-    "at risk" would promise more than is known. A machine of which nothing at all could be judged is
-    unknown whatever the severities, and never ready.
-    """
-    found = tuple(findings)
-    votes = {_vote(finding) for finding in found}
-    if {finding.status for finding in found} in ({Status.UNKNOWN}, {Status.UNKNOWN, Status.SKIP}):
-        votes.add(Verdict.UNKNOWN)
-    for candidate in (Verdict.NOT_READY, Verdict.UNKNOWN, Verdict.AT_RISK):
-        if candidate in votes:
-            return candidate
-    return Verdict.READY
-
-
 def power_state(facts: Facts) -> str | None:
     """The power state, or None where it was not seen."""
     return getattr(facts.instance, "power_state", None)
-
-
-def _vote(finding: Finding) -> Verdict:
-    match (finding.status, finding.severity):
-        case (Status.FAIL, Severity.BLOCKER):
-            return Verdict.NOT_READY
-        case (Status.UNKNOWN, Severity.BLOCKER):
-            return Verdict.UNKNOWN
-        case (Status.FAIL | Status.WARN, Severity.BLOCKER | Severity.DEGRADED):
-            return Verdict.AT_RISK
-        case _:
-            return Verdict.READY
 
 
 def _finding(check: Check, facts: Facts, rules: Rules) -> Finding:

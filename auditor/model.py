@@ -1,9 +1,10 @@
 """The vocabulary that crosses layers: machines, findings, verdicts, a run. No I/O, no SDK types."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 
 class Platform(StrEnum):
@@ -52,6 +53,47 @@ class Verdict(StrEnum):
 
 
 SSH, WINRM, RUN_COMMAND = "ssh", "winrm", "run-command"
+
+
+class Judged(Protocol):
+    """What a verdict counts: how a check stood, and how much that weighs."""
+
+    @property
+    def status(self) -> Status:
+        """How it stood."""
+
+    @property
+    def severity(self) -> Severity | None:
+        """How much it weighs."""
+
+
+def verdict(findings: Iterable[Judged]) -> Verdict:
+    """The verdict of a machine.
+
+    A failed blocker outweighs an unjudged one, which outweighs a warning: with a blocker unseen,
+    "at risk" would promise more than is known. A machine of which nothing at all could be judged is
+    unknown whatever the severities, and never ready.
+    """
+    found = tuple(findings)
+    votes = {_vote(finding) for finding in found}
+    if {finding.status for finding in found} in ({Status.UNKNOWN}, {Status.UNKNOWN, Status.SKIP}):
+        votes.add(Verdict.UNKNOWN)
+    for candidate in (Verdict.NOT_READY, Verdict.UNKNOWN, Verdict.AT_RISK):
+        if candidate in votes:
+            return candidate
+    return Verdict.READY
+
+
+def _vote(finding: Judged) -> Verdict:
+    match (finding.status, finding.severity):
+        case (Status.FAIL, Severity.BLOCKER):
+            return Verdict.NOT_READY
+        case (Status.UNKNOWN, Severity.BLOCKER):
+            return Verdict.UNKNOWN
+        case (Status.FAIL | Status.WARN, Severity.BLOCKER | Severity.DEGRADED):
+            return Verdict.AT_RISK
+        case _:
+            return Verdict.READY
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from auditor.facts import Facts
 from auditor.hosts import Shell
-from auditor.model import Finding, Machine, Status, Verdict
+from auditor.model import Finding, Machine, Severity, Status, Verdict, verdict
 from auditor.rules import Rules
 
 
@@ -207,11 +208,17 @@ class Unrepaired:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one check stood."""
+    """How one check stood, and how much that weighs."""
 
     status: Status
     summary: str
     reason: str | None = None
+    severity: Severity | None = None
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        """How the check of a finding stands."""
+        return cls(finding.status, finding.summary, finding.reason, finding.severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +256,8 @@ class MachinePlan:
 class Plan:
     """Everything that a run may do, and nothing else; `digest` is the SHA-256 of all the rest.
 
-    `reads` are the scripts that only look, sent before and after. `checks` are the checks that judged.
+    `reads` are the scripts that only look, sent before and after. `checks` are the checks that judged, by the
+    rules called `rule_set`, whose content has the SHA-256 `rules_digest`.
     """
 
     id: str
@@ -261,6 +269,7 @@ class Plan:
     machines: tuple[MachinePlan, ...]
     options: RepairOptions = field(default_factory=RepairOptions)
     reads: tuple[Command, ...] = ()
+    rules_digest: str = ""
     digest: str = ""
 
     @property
@@ -316,6 +325,12 @@ class MachineRecord:
     before: Mapping[str, Standing] = field(default_factory=dict)
     after: Mapping[str, Standing] = field(default_factory=dict)
     backup: str = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The machine's verdict now; None where it was not looked at again, or no check was weighed."""
+        weighed = self.after and all(one.severity is not None for one in self.after.values())
+        return verdict(self.after.values()) if weighed else None
 
 
 @dataclass(frozen=True, slots=True)

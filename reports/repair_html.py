@@ -8,7 +8,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from auditor import __version__
-from auditor.model import Status
+from auditor.model import Status, Verdict
 from auditor.remedy import MachinePlan, MachineRecord, Plan, RepairRun, Result, Risk, Standing, Step
 from auditor.text import visible
 from reports.charts import parts
@@ -57,6 +57,12 @@ class Ended:
     def label(self) -> tuple[str, str, str]:
         """How it ended: the word, what that means, the tone."""
         return OPEN if self.record.result is None else RESULTS[self.record.result]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, Verdict] | None:
+        """The machine's verdict in the plan and now, where it was looked at again."""
+        now = self.record.verdict
+        return (self.plan.verdict, now) if self.plan and now else None
 
     @property
     def steps(self) -> Mapping[str, Step]:

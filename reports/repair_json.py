@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from auditor import __version__
-from auditor.remedy import MachineRecord, RepairRun, Standing, StepRecord
+from auditor.remedy import MachinePlan, MachineRecord, RepairRun, Standing, StepRecord
 from reports.json import json_bytes, utc
 
 SCHEMA_VERSION = "1.0"
@@ -14,10 +14,10 @@ SCHEMA_VERSION = "1.0"
 def run_json(run: RepairRun) -> Iterator[bytes]:
     """One JSON object; every machine stands on a line of its own."""
     yield json_bytes(_head(run)).removesuffix(b"}") + b',"machines":['
-    names = {one.machine.id: one.machine.name for one in run.plan.machines}
+    plans = {one.machine.id: one for one in run.plan.machines}
     separator = b"\n"
     for record in run.machines:
-        yield separator + json_bytes(_machine(record, names.get(record.machine)))
+        yield separator + json_bytes(_machine(record, plans.get(record.machine)))
         separator = b",\n"
     yield b"\n]}\n"
 
@@ -48,10 +48,11 @@ def _head(run: RepairRun) -> dict[str, Any]:
     }
 
 
-def _machine(record: MachineRecord, name: str | None) -> dict[str, Any]:
+def _machine(record: MachineRecord, plan: MachinePlan | None) -> dict[str, Any]:
     return {
         "id": record.machine,
-        "name": name,
+        "name": plan.machine.name if plan else None,
+        "verdict": {"before": plan.verdict if plan else None, "after": record.verdict},
         "result": record.result,
         "reason": record.reason,
         "backup": record.backup,

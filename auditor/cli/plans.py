@@ -132,7 +132,7 @@ def _print_command(command: Command, console: Console, indent: int) -> None:
 def print_run(run: RepairRun, console: Console, *, most: int | None = None) -> None:
     """Print how the machines ended: the worst first, each check before and after where it changed."""
     tolerate(console)
-    names = {one.machine.id: one.machine.name for one in run.plan.machines}
+    plans = {one.machine.id: one for one in run.plan.machines}
     console.print()
     _line(console, f"Repairs {run.id}, {_ended(run)}", "bold")
     console.print(_results(run))
@@ -140,9 +140,9 @@ def print_run(run: RepairRun, console: Console, *, most: int | None = None) -> N
     table = Table("result", "machine", "because", "before → after", box=None, header_style="bold")
     table.columns[0].no_wrap = True
     for record in ranked[:most]:
-        table.add_row(
-            _result(record), Text(_shown(names.get(record.machine, record.machine), 60)), *_outcome(record)
-        )
+        plan = plans.get(record.machine)
+        name = plan.machine.name if plan else record.machine
+        table.add_row(_result(record), Text(_shown(name, 60)), *_outcome(record, plan))
     if run.machines:
         console.print(table, width=None if console.is_terminal else WIDE)
     if most is not None and len(ranked) > most:
@@ -177,9 +177,17 @@ def _rank(record: MachineRecord) -> int:
     return len(Result) if record.result is None else list(Result).index(record.result)
 
 
-def _outcome(record: MachineRecord) -> tuple[Text, Text]:
+def _outcome(record: MachineRecord, plan: MachinePlan | None) -> tuple[Text, Text]:
     because = record.reason + (f"; backup: {record.backup}" if record.backup else "")
-    return Text(_shown(because, 200)), Text("\n").join(_changes(record))
+    return Text(_shown(because, 200)), Text("\n").join((*_verdicts(record, plan), *_changes(record)))
+
+
+def _verdicts(record: MachineRecord, plan: MachinePlan | None) -> Iterator[Text]:
+    """The machine's verdict before and now, where it was looked at again."""
+    if plan is not None and record.verdict is not None:
+        line = Text("verdict: ")
+        line.append(plan.verdict.value, style=VERDICT_STYLES[plan.verdict]).append(" → ")
+        yield line.append(record.verdict.value, style=VERDICT_STYLES[record.verdict])
 
 
 def _changes(record: MachineRecord) -> Iterator[Text]:

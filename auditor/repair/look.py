@@ -67,7 +67,4 @@ class AuditLooker:
 
 def standings(findings: Mapping[str, Finding]) -> dict[str, Standing]:
     """How every check stands, for the journal."""
-    return {
-        check: Standing(finding.status, finding.summary, finding.reason)
-        for check, finding in findings.items()
-    }
+    return {check: Standing.of(finding) for check, finding in findings.items()}

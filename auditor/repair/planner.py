@@ -81,6 +81,7 @@ class Planner:
                 version=__version__,
                 cloud=self.cloud,
                 rule_set=self.rules.name,
+                rules_digest=self.rules.digest,
                 checks=self.checks,
                 machines=told,
                 options=self.options,
@@ -94,7 +95,7 @@ class Planner:
         plan = MachinePlan(
             machine=machine,
             verdict=result.verdict,
-            before={one.check: Standing(one.status, one.summary, one.reason) for one in result.findings},
+            before={one.check: Standing.of(one) for one in result.findings},
             identity=identity(facts),
             groups=_groups(facts),
         )

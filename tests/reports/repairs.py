@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from auditor.model import Connection, Machine, Platform, Status, Verdict
+from auditor.model import Connection, Machine, Platform, Severity, Status, Verdict
 from auditor.remedy import (
     AgentInstaller,
     Command,
@@ -66,7 +66,10 @@ def _machine(place: int, word: str) -> MachinePlan:
     return MachinePlan(
         Machine(f"host/{word}", word, Platform.LINUX, "hosts", connection=Connection("10.0.0.1")),
         Verdict.NOT_READY,
-        {CHECK: Standing(Status.FAIL, word, word), word: Standing(Status.UNKNOWN, word)},
+        {
+            CHECK: Standing(Status.FAIL, word, word, Severity.BLOCKER),
+            word: Standing(Status.UNKNOWN, word, severity=Severity.DEGRADED),
+        },
         (Stage(word, (CHECK, word), (step,)),),
         (Unrepaired((word,), word, word),),
         Identity(word, word, word),
@@ -93,7 +96,11 @@ def _record(machine: MachinePlan, result: Result | None, word: str) -> MachineRe
     steps = [StepRecord(step.id, NOW, NOW + timedelta(seconds=9) if result else None, told)]
     if result is Result.ROLLED_BACK:
         steps.append(StepRecord(f"{step.id}-undo", NOW, NOW, StepResult("done", 0, word)))
-    after = {**machine.before, CHECK: Standing(Status.PASS, word)} if state == "done" and result else {}
+    after = (
+        {**machine.before, CHECK: Standing(Status.PASS, word, severity=Severity.BLOCKER)}
+        if state == "done" and result
+        else {}
+    )
     gates = (f"lock: open, {word}", f"power: closed, {word}")
     return MachineRecord(
         machine.machine.id, result, word, gates, tuple(steps), machine.before, after, backup=word

@@ -129,6 +129,14 @@ def test_before_and_after_stand_side_by_side() -> None:
     assert re.search(rf"{CHECK}:</span> fail → <b>pass</b>", page)
 
 
+def test_the_verdict_before_and_now_is_shown() -> None:
+    page, _ = read(run_page(run_of(("web",), [Result.VERIFIED, Result.REFUSED])))
+    row = re.search(r"<tr><td><span[^<]*<svg.*?</svg>Verified.*?</tr>", page, re.DOTALL)
+    assert row is not None
+    assert re.search(r"</svg>Ready</span><br><span class=\"quiet\">was not-ready</span>", row[0])
+    assert "not seen again" in page
+
+
 def test_a_run_that_was_killed_says_how_to_go_on() -> None:
     page, _ = read(run_page(unfinished(run_of(("web",)))))
     assert "auditor remediate resume run-1" in page
@@ -154,6 +162,7 @@ def test_json_holds_the_evidence_of_a_machine() -> None:
     (machine,) = content["machines"]
     assert (machine["name"], machine["result"], machine["backup"]) == ("web-0", "verified", "web")
     assert (machine["before"][CHECK]["status"], machine["after"][CHECK]["status"]) == ("fail", "pass")
+    assert machine["verdict"] == {"before": "not-ready", "after": "ready"}
     assert machine["gates"] == ["lock: open, web", "power: closed, web"]
     (step,) = machine["steps"]
     assert (step["state"], step["exit_status"], step["output"]) == ("done", 0, "web")
@@ -206,6 +215,10 @@ def test_the_worst_results_come_first() -> None:
         text.index(f"\n {words}") for words in ("not settled", "skipped", "refused", "failed", "verified")
     ]
     assert places == sorted(places)
+
+
+def test_a_terminal_shows_the_verdict_too() -> None:
+    assert "verdict: not-ready → ready" in told(run_of(("web",), [Result.VERIFIED]))
 
 
 @pytest.mark.parametrize("result", list(Result))
