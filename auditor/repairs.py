@@ -87,6 +87,8 @@ def _fitting(plan: Plan, order: Order) -> Rules:
         raise PlanError(
             f"the plan was made by the rules {plan.rule_set!r}, these are {rules.name!r}; make a new plan"
         )
+    if plan.rules_digest not in ("", rules.digest):
+        raise PlanError(f"the rules {rules.name!r} were changed after the plan was made; make a new plan")
     if missing := sorted(set(plan.checks) - set(checks)):
         raise PlanError(f"the plan was judged by checks that are not here: {', '.join(missing)}")
     if plan.cloud not in (order.settings.cloud, "none"):

@@ -204,7 +204,7 @@ def _agree(plan: Plan, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SettingsError(f"{blast_radius(plan)}: nobody can be asked here; say --yes")
-    with suppress(typer.Abort):
+    with suppress(typer.Abort, KeyboardInterrupt):
         if typer.confirm(f"{blast_radius(plan)}. Go on?"):
             return
     typer.echo("nothing was touched", err=True)
@@ -227,10 +227,14 @@ def _watched(work: Coroutine[Any, Any, RepairRun], stop: Stop) -> RepairRun:
     async def watched() -> RepairRun:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
+        pressed = False
+
         def interrupt() -> None:
-            if stop.soon and task is not None:
+            nonlocal pressed
+            if pressed and task is not None:
                 task.cancel()
             else:
+                pressed = True
                 typer.echo("finishing what is in flight; Ctrl-C again stops now", err=True)
                 stop.ask(INTERRUPTED)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 
 from auditor.errors import StoreError
@@ -18,6 +18,11 @@ from auditor.repair.waves import Share, spread, waves
 logger = logging.getLogger(__name__)
 
 FAILURES = frozenset({Result.FAILED, Result.ROLLED_BACK, Result.NOT_CONFIRMED})
+
+TOGETHER = ("/availabilitysets/", "/virtualmachinescalesets/")
+"""What Azure itself takes care not to stop as a whole."""
+SIGN_OF_LIFE = 600.0
+"""Seconds between the signs of life of a run that has nothing else to note."""
 
 Told = Callable[[str, int, int | None], None]
 
@@ -77,8 +82,19 @@ class Application:
     async def run(self, run: str) -> RepairRun:
         """Do what the run has left to do, and return it as it then stands; raises `StoreError`."""
         work = _Run(self, run)
-        await work.go()
+        alive = asyncio.create_task(self._alive(run))
+        try:
+            await work.go()
+        finally:
+            alive.cancel()
         return self.journal.load(run)
+
+    async def _alive(self, run: str) -> None:
+        """Show that this run is worked on, however long it waits; the next note meets who took it over."""
+        while True:
+            await asyncio.sleep(SIGN_OF_LIFE)
+            with suppress(StoreError):
+                await asyncio.to_thread(self.journal.renew, run)
 
 
 class _Run:
@@ -152,7 +168,8 @@ class _Run:
 
     def _group(self, name: str) -> asyncio.Semaphore:
         pace = self._work.pace
-        most = pace.per_availability_set if "/availabilitysets/" in name.lower() else pace.per_subnet
+        together = any(kind in name.lower() for kind in TOGETHER)
+        most = pace.per_availability_set if together else pace.per_subnet
         return self._groups.setdefault(name, asyncio.Semaphore(most))
 
     async def _machine(self, planned: MachinePlan) -> None:

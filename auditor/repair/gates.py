@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from auditor.facts import Facts, Guest, Job, Unseen, same_id
-from auditor.model import Finding, Machine, Status
+from auditor.model import Finding, Machine, Platform, Status
 from auditor.remedy import MachinePlan, Risk
 from auditor.repair.seams import BackupsNow, VmNow
 from auditor.repair.window import Window
@@ -214,7 +214,7 @@ def _disk(planned: MachinePlan, present: Present, _limits: Limits) -> Gate:
 
 def _reboot(planned: MachinePlan, present: Present, _limits: Limits) -> Gate:
     windows = getattr(present.facts.guest, "windows", None)
-    if not _installs(planned) or present.facts.machine.platform != "windows":
+    if not _installs(planned) or not _is_windows(present.facts):
         return Gate("pending-reboot", True, "it does not matter here")
     pending = getattr(windows, "pending_reboot", None)
     if not isinstance(pending, tuple):
@@ -222,6 +222,12 @@ def _reboot(planned: MachinePlan, present: Present, _limits: Limits) -> Gate:
     if pending:
         return Gate("pending-reboot", False, f"Windows waits for a reboot ({', '.join(pending)})")
     return Gate("pending-reboot", True, "Windows waits for none")
+
+
+def _is_windows(facts: Facts) -> bool:
+    """By what the guest says, and where it was not seen by what is known of the machine."""
+    seen = facts.guest.platform if isinstance(facts.guest, Guest) else facts.machine.platform
+    return seen.lower() == Platform.WINDOWS
 
 
 def _installs(planned: MachinePlan) -> bool:

@@ -65,6 +65,7 @@ class Mender:
         self._undone: list[str] = []
         self._held = {check for check, one in record.before.items() if one.status is Status.PASS}
         self._reboot = False
+        self._just_looked = False
 
     async def mend(self) -> Outcome:
         """Gates, stages, proof; never raises for what a machine does."""
@@ -90,6 +91,7 @@ class Mender:
 
     async def _look(self) -> Present:
         """The machine once more; what is seen in a guest that is another one by now says nothing of it."""
+        self._just_looked = False
         present = await self._work.look.present(self._machine)
         if reason := stranger(self._planned, present):
             found = {
@@ -119,6 +121,7 @@ class Mender:
             self._held = {check for check, one in present.findings.items() if one.status is Status.PASS}
         if not self._records and not present.bad(self._targets):
             raise _Ended(self._nothing_wrong(present))
+        self._just_looked = True
         return present
 
     def _nothing_wrong(self, present: Present) -> Outcome:
@@ -188,8 +191,12 @@ class Mender:
         return result
 
     async def _backup_closed(self) -> None:
-        """Look for backups once more: they begin whenever they like, and asking may begin the step."""
-        if not self._machine.in_azure:
+        """Look for backups once more: they begin whenever they like, and asking may begin the step.
+
+        Of the first step the gates have just looked.
+        """
+        just_looked, self._just_looked = self._just_looked, False
+        if just_looked or not self._machine.in_azure:
             return
         backups = await self._work.look.backups(self._machine)
         if reason := closed(backup_gates(self._machine, backups, self._work.limits)):

@@ -111,5 +111,8 @@ class Journal(Protocol):
     def leave(self, run: str, machine: str, reason: str) -> None:
         """Note why a machine is not settled, and let go of it; a resume goes on with it."""
 
+    def renew(self, run: str) -> None:
+        """Show that this process still works on a run."""
+
     def finish(self, run: str) -> None:
         """Note that a run has ended."""

@@ -1,7 +1,9 @@
 """What a rule set holds once it is read."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 
 from auditor.errors import RuleSetError
@@ -38,6 +40,13 @@ class Rules:
     severities: Mapping[str, Severity]
     values: Mapping[str, Rule]
     endpoints: tuple[Endpoint, ...]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of all that is judged by, whatever the rule set is called."""
+        values = {key: rule.value for key, rule in self.values.items()}
+        content = [dict(self.severities), values, [astuple(endpoint) for endpoint in self.endpoints]]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def severity(self, check: str, default: Severity) -> Severity:
         """The severity of a check, or the check's own where the rule set names none."""

@@ -131,6 +131,11 @@ class SqliteJournal:
             )
             return tuple(records.head(row, counted.get(row["number"], {})) for row in heads)
 
+    def renew(self, run: str) -> None:
+        """Show that this process still works on a run; raises `StoreError` where it does not any more."""
+        with self._database.writing() as rows:
+            self._mine(rows, run)
+
     def finish(self, run: str) -> None:
         """Note that a run has ended, and let go of it and its machines; the first end counts."""
         with self._database.writing() as rows:

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from auditor.exits import Exit
 from auditor.remedy import Plan
-from auditor.repair.document import plan_bytes
+from auditor.repair.document import plan_bytes, sealed
 from auditor.simulator.guest_work import Trouble
 from tests.repair.guests30 import Ward, ward
 
@@ -125,6 +125,20 @@ def test_what_cannot_be_done_is_said_before_anything_is_touched(
     assert not healthy.ward.executions()
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rule_set": "theirs"}, "made by the rules 'theirs'"),
+        ({"rules_digest": "0" * 64}, "were changed after"),
+    ],
+)
+def test_a_plan_is_not_applied_by_other_rules(healthy: Desk, changes: dict[str, str], said: str) -> None:
+    healthy.file.write_bytes(plan_bytes(sealed(replace(healthy.plan, **changes))))  # type: ignore[arg-type]
+    done = healthy.run("apply", str(healthy.file), "--yes")
+    assert (done.returncode, said in done.stderr) == (Exit.USAGE, True), done.stderr
+    assert not healthy.ward.executions()
+
+
 @pytest.mark.parametrize("answer", ["n\n", "\x04", "\x03"])
 def test_a_no_touches_nothing_and_says_so(healthy: Desk, answer: str) -> None:
     leader, follower = pty.openpty()
@@ -132,7 +146,10 @@ def test_a_no_touches_nothing_and_says_so(healthy: Desk, answer: str) -> None:
     with subprocess.Popen(
         command, stdin=follower, stdout=follower, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        assert select.select([leader], [], [], 30)[0]
+        asked = b""
+        while b"Go on?" not in asked:
+            assert select.select([leader], [], [], 30)[0]
+            asked += os.read(leader, 1000)
         os.write(leader, answer.encode())
         if answer == "\x03":
             process.send_signal(signal.SIGINT)

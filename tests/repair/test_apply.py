@@ -244,11 +244,12 @@ def test_the_stop_switch_finishes_what_is_in_flight_and_resume_does_the_rest(
     assert [sum(workshop.runs(name).values()) for name in workshop.names] == [1, 1, 1, 1]
 
 
-def test_groups_bound_how_many_work_at_a_time(tmp_path: Path, journal: SqliteJournal) -> None:
+@pytest.mark.parametrize("kind", ["availabilitySets", "virtualMachineScaleSets"])
+def test_groups_bound_how_many_work_at_a_time(tmp_path: Path, journal: SqliteJournal, kind: str) -> None:
     workshop = shop(tmp_path, 4)
     order = '"$1/../order"'
     plan = plan_of(workshop, [[Doing(f"echo begin >>{order}; sleep 0.2; echo end >>{order}; {MEND}")]])
-    group = ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/availabilitySets/a",)
+    group = (f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/{kind}/a",)
     plan = sealed(replace(plan, machines=tuple(replace(one, groups=group) for one in plan.machines)))
     apply(application(workshop, plan, journal))
     assert (workshop.folder / "order").read_text().split() == ["begin", "end"] * 4

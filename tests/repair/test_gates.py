@@ -9,7 +9,7 @@ import pytest
 
 from auditor.facts import Facts, Guest, Job, Mismatch, Unseen, VmModel, WindowsSetup
 from auditor.hosts import Shell
-from auditor.model import Finding, Machine, Severity, Status, Verdict
+from auditor.model import Finding, Machine, Platform, Severity, Status, Verdict
 from auditor.remedy import Identity, MachinePlan, Request, Risk, Stage, Step, Work
 from auditor.repair.gates import Gate, Limits, Present, backup_gates, closed, gates
 from auditor.repair.seams import BackupsNow, VmNow
@@ -190,6 +190,15 @@ def test_windows_that_waits_for_a_reboot_gets_no_installation(
     guest = replace(WINDOWS, vm_id=GUID.lower(), hostname="vm1", windows=setup)
     assert gate("pending-reboot", planned(INSTALL), present(guest=guest)).is_open is is_open
     assert gate("pending-reboot", planned(RESTART), present(guest=guest)).is_open
+
+
+def test_what_the_guest_is_decides_where_the_inventory_does_not_know() -> None:
+    setup = WindowsSetup(pending_reboot=("RebootPending",))
+    guest = replace(WINDOWS, vm_id=GUID.lower(), hostname="vm1", windows=setup)
+    seen = present(guest=guest)
+    nameless = replace(seen.facts.machine, platform=Platform.UNKNOWN)
+    seen = replace(seen, facts=replace(seen.facts, machine=nameless))
+    assert not gate("pending-reboot", planned(INSTALL), seen).is_open
 
 
 @pytest.mark.parametrize(("text", "is_open"), [("11:00-13:00", True), ("13:00-14:00", False)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor.facts import Job, Unseen
-from auditor.model import Finding, Machine, Severity, Status
+from auditor.model import Finding, Machine, Severity, Status, Verdict
 from auditor.remedy import MachineRecord, Plan, Result, StepResult
 from auditor.repair.apply import Application, Pace, Patience
 from auditor.repair.document import sealed
@@ -154,6 +154,19 @@ def test_a_step_that_may_never_have_been_sent_waits_for_a_backup_too(
     assert workshop.runs(NAME) == {}
     assert record.result is None
     assert "half done, and now closed: backup-running" in record.reason
+
+
+@pytest.mark.parametrize(("stages", "looks"), [([[Doing()]], 1), ([[Doing("true"), Doing()]], 2)])
+def test_backups_are_looked_at_once_before_every_step(
+    journal: SqliteJournal, workshop: Workshop, stages: list[list[Doing]], looks: int
+) -> None:
+    eyes = VmEyes(workshop)
+    go_on(journal, of_a_vm(plan_of(workshop, stages)), eyes)
+    assert eyes.looks == looks
+
+
+def test_a_record_tells_the_verdict_now(journal: SqliteJournal, workshop: Workshop) -> None:
+    assert go_on(journal, plan_of(workshop), LocalEyes(workshop)).verdict is Verdict.READY
 
 
 def test_what_was_being_taken_back_is_taken_back_to_the_end(

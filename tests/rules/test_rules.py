@@ -56,6 +56,17 @@ def test_a_copy_of_the_shipped_file_changes_nothing(tmp_path: Path) -> None:
     assert load_rules(write(tmp_path, default_rules_text())) == SHIPPED
 
 
+def test_the_digest_goes_by_what_is_judged_by_and_not_by_the_name(tmp_path: Path) -> None:
+    assert load_rules(write(tmp_path, 'name = "mine"\n')).digest == SHIPPED.digest
+    changed = [
+        '[severity]\nbackup-health = "blocker"\n',
+        f"[rule.heartbeat-minutes]\nvalue = 30.5\n{DATED}",
+        '[[endpoint]]\nhost = "a.example"\nport = 443\ntls = true\nwhy = "ours"\n',
+    ]
+    digests = {load_rules(write(tmp_path, text)).digest for text in changed}
+    assert len(digests | {SHIPPED.digest}) == 4
+
+
 def test_a_partial_file_changes_only_what_it_holds(tmp_path: Path) -> None:
     text = f'[severity]\nbackup-health = "blocker"\n[rule.heartbeat-minutes]\nvalue = 30.5\n{DATED}'
     rules = load_rules(write(tmp_path, text))

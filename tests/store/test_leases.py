@@ -180,6 +180,7 @@ def test_every_write_is_a_sign_of_life(store: Path, journal: SqliteJournal) -> N
         lambda: journal.leave(run, VM, ""),
         lambda: journal.lease(run, VM),
         lambda: journal.release(run, VM),
+        lambda: journal.renew(run),
     ):
         change(store, "UPDATE holder SET renewed_at = ?", ago(1))
         act()
