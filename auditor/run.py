@@ -11,10 +11,11 @@ from auditor.azure.estate import Azure, open_azure
 from auditor.credentials import Secrets, Source
 from auditor.engine import Audit, Inventory, Progress, Witness
 from auditor.errors import SettingsError
-from auditor.facts import NOT_COLLECTED, OUTSIDE_AZURE, Backup, Unseen
+from auditor.facts import NOT_COLLECTED, OUTSIDE_AZURE, Backup, Unseen, VmModel
 from auditor.guests import Guests
 from auditor.hosts.options import NO_SSH_CONFIG, STRICT, GuestOptions
 from auditor.inventory import secrets as needed
+from auditor.inventory.addresses import NicAddresses
 from auditor.inventory.connections import Addresses, Connections
 from auditor.inventory.connections_file import read_connections
 from auditor.inventory.file import read_hosts
@@ -168,13 +169,22 @@ async def _connected(request: Request, azure: Azure | None, found: Inventory) ->
     machines = (
         request.connections.connect(machine, hosts.get(machine.id), addresses) for machine in found.machines
     )
-    return replace(found, machines=tuple(_checked(_placed(one, addresses), azure) for one in machines))
+    return replace(
+        found,
+        machines=tuple(_checked(_placed(one, addresses), azure) for one in machines),
+        models={key: _addressed(model, addresses.known.get(key)) for key, model in found.models.items()},
+    )
 
 
 def _placed(machine: Machine, addresses: Addresses) -> Machine:
     """The machine with the subnets that it is in, where its interfaces were read."""
     seen = addresses.known.get(machine.id)
     return replace(machine, subnets=seen.subnets) if seen is not None else machine
+
+
+def _addressed(model: VmModel, known: NicAddresses | None) -> VmModel:
+    """The model with the address of the VM's primary interface, where that was read."""
+    return replace(model, primary_address=known.private[0]) if known and known.private else model
 
 
 def _checked(machine: Machine, azure: Azure | None) -> Machine:

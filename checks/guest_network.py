@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from itertools import islice
 
-from auditor.facts import Facts, Interface, known
-from auditor.model import Outcome
+from auditor.facts import Facts, Interface, Unseen, known
+from auditor.model import Evidence, Outcome, Plane
 from auditor.plugin import Explanation, check, passed, unknown, warned
 from auditor.rules import Rules
 from checks.asked import GUEST_PLANES, aside, asked
@@ -18,6 +18,10 @@ SEVERAL = (
     "and after that in the guest."
 )
 LOOK = "Look at the guest's network configuration: the interface should be set to DHCP."
+FIRST = (
+    "Put the primary address of the network interface in Azure first in the guest, and give the guest the "
+    "others as Azure has them; or remove them in both places and use DHCP."
+)
 EXEMPT = "Exempt 168.63.129.16 and 169.254.169.254 wherever a proxy is set (no_proxy, or the bypass list)."
 NO_LOGIN = "Give the machine a proxy that asks for no login; Azure Backup supports no other."
 PLATFORM = ("168.63.129.16", "169.254.169.254")
@@ -38,9 +42,11 @@ HIDDEN = "***@"
         "snapshot need. A fixed address belongs to the network interface in Azure; one set in the guest "
         "cuts it off as soon as the two differ.",
         evidence="How the guest's interfaces are configured, in their order. A static interface with several "
-        "addresses passes: DHCP gives one address only, so such an interface has to be static, and its first "
-        "address must then be the first one in Azure. Where the guest does not tell, it is unknown. A "
-        "static interface outside Azure always warns: its addresses do not survive the move.",
+        "addresses has to be static, since DHCP gives one address only: it passes where its first address "
+        "is the primary one of the network interface in Azure, and warns where it is another. Azure's "
+        "addresses are read where a connections file reaches guests by them; without, it is unknown, as it "
+        "is where the guest does not tell. A static interface outside Azure always warns: its addresses "
+        "do not survive the move.",
         repair="Switch the interface to DHCP; fix the address in Azure.",
         sources=(
             "Microsoft Learn: Troubleshoot backup errors on Azure VMs (DHCP must be enabled)",
@@ -69,12 +75,27 @@ def guest_dhcp(facts: Facts, _rules: Rules) -> Outcome:
     if first.dhcp:
         return passed(f"{name} uses DHCP", row)
     if many > 1 and facts.machine.in_azure:
-        return passed(f"{name} is static, as an interface with {many} addresses has to be", row)
+        return _several(facts, first, row)
     return warned(
         f"{name} has {'static addresses' if many > 1 else 'a static address'}{later}",
         row,
         remediation=USE_DHCP if many == 1 else SEVERAL,
     )
+
+
+def _several(facts: Facts, interface: Interface, row: Evidence) -> Outcome:
+    """A static interface with several addresses in Azure: its first has to be the primary one there."""
+    name, (address, *others) = clip(interface.name, 40), _addresses(interface)
+    bare = address.partition("/")[0].strip()
+    static = f"{name} is static, as an interface with {1 + len(others)} addresses has to be"
+    primary = None if isinstance(facts.model, Unseen) else facts.model.primary_address
+    if primary is None:
+        return unknown(f"{static}; whether its first, {bare}, is the primary one in Azure was not seen", row)
+    rows = (row, Evidence(Plane.INVENTORY, "primary address in Azure", None, clip(primary)))
+    if bare != primary:
+        reason = f"the first address of {name} is {bare}, and the primary one in Azure is {clip(primary, 40)}"
+        return warned(reason, *rows, remediation=FIRST)
+    return passed(f"{static}, and its first is the primary one in Azure", *rows)
 
 
 def _addresses(interface: Interface) -> list[str]:
@@ -98,7 +119,9 @@ def _addresses(interface: Interface) -> list[str]:
         what="Wherever a proxy is set in the guest, the wire server (168.63.129.16) and the metadata service "
         "(169.254.169.254) are exempt from it, and the proxy asks for no login.",
         why="These two addresses exist for the guest alone: a proxy answers for itself, or not at all, and "
-        "agent and extensions then talk to the wrong partner. Azure Backup supports no proxy with a login.",
+        "whoever asks through it talks to the wrong partner. The Linux agent goes to the wire server past "
+        "every proxy, HttpProxy of waagent.conf too; the snapshot extension reads HttpProxy by itself, and "
+        "inherits the environment of the agent's unit. Azure Backup supports no proxy with a login.",
         evidence="The proxies that were found, each with the place where it is set: the environment, "
         "/etc/environment, the agent's unit, HttpProxy of waagent.conf, WinHTTP and the like. An exemption "
         "counts in the place where it is written; for waagent.conf, which has none of its own, anywhere. "
@@ -110,7 +133,8 @@ def _addresses(interface: Interface) -> list[str]:
             "Microsoft Learn: Azure Windows VM Agent overview (no proxy before the wire server)",
             "Microsoft Learn: Azure Backup support matrix (proxies without a login only)",
             "Azure/azure-support-scripts: VMAssist",
-            "Azure/WALinuxAgent: README (HttpProxy.Host)",
+            "Azure/WALinuxAgent: README (HttpProxy.Host), restutil.py (no proxy for the wire server)",
+            "Azure/azure-linux-extensions: VMBackup (HttpUtil.py reads HttpProxy)",
         ),
     ),
 )
@@ -136,7 +160,8 @@ def _proxy_faults(places: Sequence[str], entries: Sequence[tuple[str, str]]) -> 
     """What is wrong with the proxies, each with the step against it."""
     caught = ((place, hit) for place in places if (hit := _caught(place, entries)))
     for place, addresses in islice(caught, 1):
-        yield f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}", EXEMPT
+        reader = ", which the snapshot extension reads" if SET_BY_HOST in place.lower() else ""
+        yield f"{' and '.join(addresses)} not exempt from the proxy of {clip(place, 60)}{reader}", EXEMPT
     logins = [place for place, address in entries if HIDDEN in address and place in places]
     for place in logins[:1]:
         yield f"the proxy of {clip(place, 60)} wants a login", NO_LOGIN

@@ -11,6 +11,7 @@ class VmModel:
     """What the VM list says; `provision_vm_agent` is an intent set at creation, never evidence.
 
     `availability_set` and `scale_set` are lower-cased ids, `zone` is the number of its availability zone.
+    `primary_address` is that of its primary network interface, None where interfaces were not read.
     """
 
     vm_id: str | None
@@ -23,6 +24,7 @@ class VmModel:
     availability_set: str | None = None
     scale_set: str | None = None
     zone: str | None = None
+    primary_address: str | None = None
 
 
 # ---- what Azure last heard from the guest (plane: instance-view) -------------------------------

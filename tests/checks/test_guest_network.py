@@ -1,12 +1,13 @@
 """guest-dhcp and guest-proxy."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from auditor.facts import Facts, Interface, Unseen
+from auditor.facts import AZURE_NOT_ASKED, Facts, Interface, Unseen
 from auditor.model import Status
-from tests.checks.estate import HOST, finding, guested, said
+from tests.checks.estate import HOST, MODEL, finding, guested, said
 
 PASS, WARN, FAIL, SKIP, UNKNOWN = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.UNKNOWN
 LO = Interface("lo", None, ("127.0.0.1/8", "::1/128"))
@@ -14,10 +15,15 @@ AUTO = Interface("eth0", True, ("10.0.0.4/24", "fe80::1/64"), "systemd-networkd"
 FIXED = Interface("eth0", False, ("10.0.0.4/24", "fe80::1/64"), "ifupdown")
 UNTOLD = Interface("eth0", None, ("10.0.0.4",))
 TWO = Interface("eth0", False, ("10.0.0.4", "10.0.0.5"))
+MASKED = Interface("eth0", False, ("fe80::1/64", "10.0.0.4/24", "10.0.0.5/24"))
 
 
 def on(*interfaces: Interface, **more: Any) -> Facts:
     return guested(interfaces=interfaces, **more)
+
+
+def with_primary(address: str, *interfaces: Interface) -> Facts:
+    return replace(on(*interfaces), model=replace(MODEL, primary_address=address))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +34,13 @@ def on(*interfaces: Interface, **more: Any) -> Facts:
         (on(FIXED), WARN, "eth0 has a static address"),
         (on(LO, FIXED, AUTO), WARN, "static"),
         (on(AUTO, FIXED), PASS, "DHCP"),
-        (on(TWO), PASS, "static, as an interface with 2 addresses has to be"),
+        (on(TWO), UNKNOWN, "whether its first, 10.0.0.4, is the primary one in Azure was not seen"),
+        (replace(on(TWO), model=AZURE_NOT_ASKED), UNKNOWN, "the primary one in Azure was not seen"),
+        (with_primary("10.0.0.4", TWO), PASS, "2 addresses has to be, and its first is the primary one"),
+        (with_primary("10.0.0.5", TWO), WARN, "first address of eth0 is 10.0.0.4, and the primary one"),
+        (with_primary("10.0.0.9", TWO), WARN, "the primary one in Azure is 10.0.0.9"),
+        (with_primary("10.0.0.4", MASKED), PASS, "its first is the primary one in Azure"),
+        (with_primary("10.0.0.4", FIXED), WARN, "eth0 has a static address"),
         (on(UNTOLD), UNKNOWN, "does not tell how eth0"),
         (on(Interface("eth0", False, ("169.254.1.2",)), AUTO), PASS, "DHCP"),
         (on(Interface("eth0", False, ("what?",)), AUTO), PASS, "DHCP"),
@@ -80,7 +92,11 @@ def proxied(*entries: tuple[str, str]) -> Facts:
             "the proxy of unit http_proxy",
         ),
         (proxied(("unit http_proxy", PROXY), ("unit no_proxy", EXEMPT)), PASS, "are exempt"),
-        (proxied(("waagent.conf HttpProxy.Host", "proxy")), WARN, "waagent.conf HttpProxy.Host"),
+        (
+            proxied(("waagent.conf HttpProxy.Host", "proxy")),
+            WARN,
+            "the proxy of waagent.conf HttpProxy.Host, which the snapshot extension reads",
+        ),
         (
             proxied(("waagent.conf HttpProxy.Host", "proxy"), ("waagent.conf HttpProxy.Port", "3128")),
             WARN,

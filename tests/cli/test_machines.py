@@ -1,5 +1,6 @@
 """Where machines, their connections and their secrets come from, as a user runs the program."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from auditor import run as runs
+from auditor.plugin import load_checks
+from auditor.settings import resolve, settings
+from auditor.simulator.run import environment
 from auditor.simulator.server import RunningServer
 from tests.hosts.conftest import free_port
 
@@ -82,6 +87,23 @@ def test_the_subnets_that_azure_shows_are_what_a_plan_spreads_over(
     program("remediate", "plan", "--connections", "connections.toml", "--vm", name, *QUICK)
     (machine,) = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))["machines"]
     assert [group for group in machine["groups"] if "/subnets/" in group] == machine["groups"] != []
+
+
+def test_azures_primary_address_is_a_fact_where_guests_are_reached_by_it(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    rules = tmp_path / "connections.toml"
+    rules.write_text('[[connection]]\naddress = "private-ip"\n')
+    variables = environment(server)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        wanted = settings(resolve({"connections": str(rules)}, environment=variables, read_file=False))
+        found = asyncio.run(runs.inventory(runs.Request.prepare(wanted, load_checks())))
+    reached = {one.id: one.connection.address for one in found.machines if one.connection is not None}
+    assert {key: model.primary_address for key, model in found.models.items() if key in reached} == reached
+    assert not [key for key, one in found.models.items() if key not in reached and one.primary_address]
+    assert reached
 
 
 def test_a_mistake_in_the_connections_file_ends_the_run(program: Program, tmp_path: Path) -> None:
