@@ -8,6 +8,7 @@ ACCEPT_NEW = "accept-new"
 HOST_KEY_POLICIES = (STRICT, ACCEPT_NEW)
 NO_SSH_CONFIG = Path("none")
 GLOBAL_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+GLOBAL_SSH_CONFIG = Path("/etc/ssh/ssh_config")
 
 
 def default_known_hosts() -> tuple[Path, ...]:
@@ -17,7 +18,7 @@ def default_known_hosts() -> tuple[Path, ...]:
 
 def default_ssh_config() -> tuple[Path, ...]:
     """The configuration that OpenSSH's client reads: the user's, then the machine's."""
-    return (*user_files("config"), Path("/etc/ssh/ssh_config"))
+    return (*user_files("config"), GLOBAL_SSH_CONFIG)
 
 
 def user_files(*names: str) -> tuple[Path, ...]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.errors import HostError
+from auditor.hosts.options import GLOBAL_SSH_CONFIG, default_ssh_config
 from auditor.hosts.ssh.config import SshConfig, matches
 from tests.conftest import require_lane
 
@@ -80,6 +81,7 @@ FILES = {
     "single quotes": "Host 'web'\n IdentityFile '/it\"s'\n HostKeyAlias=a'b'\"c\"\n",
     "escapes": 'Host we\\\'b web\n User a\\\\b\n HostKeyAlias "a\\"b"\nHost *\n IdentityFile C:\\k\n',
     "quotes with a mark of comments": 'Host web\n HostKeyAlias "#a" # b\n User a#b\n',
+    "quoted keywords": '"Host" web\n "Port" 44\n  "hostKEYalias"a\n"User"  "two"\n',
     "a comment of other lines": "# one\u2028Port 5\nHost web\r\n Port 44\r\n",
 }
 
@@ -153,10 +155,30 @@ def test_a_folder_among_the_files_to_include_is_no_file(tmp_path: Path) -> None:
     assert found == {"user": ["in"], "port": ["5"]} == {keyword: theirs[keyword] for keyword in found}
 
 
-def test_a_relative_include_stands_beside_the_file(tmp_path: Path) -> None:
+def test_a_relative_include_of_a_user_leads_to_the_users_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh" / "conf.d").mkdir(parents=True)
+    (tmp_path / "conf.d").mkdir()
+    config(tmp_path, "User beside\nInclude conf.d/d\n", "conf.d/c")
+    path = config(tmp_path, "Include conf.d/*\nPort 5\n")
+    assert ours(path, "web", None) == {"port": ["5"]}
+    assert openssh(path, "web", None)["user"] == [ME]  # its home is that of the system's table of users
+    config(tmp_path, "User ours\nInclude conf.d/b\n", ".ssh/conf.d/a")
+    config(tmp_path, "HostKeyAlias b\n", ".ssh/conf.d/b")
+    assert ours(path, "web", None) == {"user": ["ours"], "hostkeyalias": ["b"], "port": ["5"]}
+    inner = config(tmp_path, "Include conf.d/a\n", "inner")
+    outer = config(tmp_path, f"Include {inner}\n", "outer")
+    assert ours(outer, "web", None)["user"] == ["ours"]
+
+
+def test_a_relative_include_of_the_system_stands_beside_its_file(tmp_path: Path) -> None:
     (tmp_path / "conf.d").mkdir()
     config(tmp_path, "User in\n", "conf.d/a")
-    assert ours(config(tmp_path, "Include conf.d/*\n"), "web", None) == {"user": ["in"]}
+    path = config(tmp_path, "Include conf.d/*\n")
+    assert SshConfig([path], system=path).settings("web") == {"user": ["in"]}
+    assert default_ssh_config()[-1] == GLOBAL_SSH_CONFIG == Path("/etc/ssh/ssh_config")
 
 
 WORDS = st.sampled_from(["web", "web*", "!web", "*", "db-?", "!db-1", "10.*", "real"])
@@ -218,7 +240,19 @@ def test_a_file_that_others_may_write_to_is_not_used(tmp_path: Path, mode: int) 
         SshConfig([path]).settings("web")
 
 
-@pytest.mark.parametrize("text", ["Host\n", "Port\n", "=\n", "HostName # none\n", "User one\n\x00\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Host\n",
+        "Port\n",
+        '"Port"\n',
+        "'Port' 4\n",
+        '" Port" 4\n',
+        "=\n",
+        "HostName # none\n",
+        "User one\n\x00\n",
+    ],
+)
 def test_a_line_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(HostError, match=r"config, line \d is no setting of ssh_config"):
         SshConfig([config(tmp_path, text)]).settings("web")

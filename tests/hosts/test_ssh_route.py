@@ -67,6 +67,29 @@ def test_with_nothing_named(tmp_path: Path) -> None:
         assert only.only_keys
 
 
+@pytest.mark.parametrize(
+    ("alias", "text", "host"),
+    [
+        ("Web", "", "web"),
+        ("Web", "HostName %h.Example.ORG\n", "web.example.org"),
+        ("Web", "Host Web\n HostName Real\n", "real"),
+        ("Web", "Host web\n HostName real\n", "web"),
+        ("2001:DB8::1", "", "2001:db8::1"),
+    ],
+)
+def test_the_name_is_looked_up_in_lower_case(tmp_path: Path, alias: str, text: str, host: str) -> None:
+    config = f"{text}Host *\n IdentityFile /keys/%h-%n\n ProxyCommand nc %h %n\n"
+    (hop,) = hops(tmp_path, Connection(alias), config, key=None)
+    assert (hop.host, hop.proxy) == (host, ("nc", host, alias))
+    assert hop.keys == (f"/keys/{host}-{alias}",)
+
+
+@pytest.mark.parametrize(("text", "port"), [("ssh", 22), ("http", 80), ("00044", 44), ("0000044", 44)])
+def test_a_port_by_its_number_or_service(tmp_path: Path, text: str, port: int) -> None:
+    (hop,) = hops(tmp_path, Connection("web"), f"Port {text}\n")
+    assert hop.port == port
+
+
 def test_known_hosts(tmp_path: Path) -> None:
     text = f"UserKnownHostsFile {tmp_path}/a {tmp_path}/b\nHostKeyAlias inside\n"
     (hop,) = hops(tmp_path, Connection("web"), text)
@@ -176,7 +199,7 @@ def test_data_is_neither_an_option_nor_shell_text(tmp_path: Path, address: str, 
         assert "cannot stand in the ProxyCommand" in str(error) or "means nothing" in str(error)  # noqa: PT017
         return
     assert len(hop.proxy) == 6
-    assert hop.proxy[4:] == (address, user)
+    assert hop.proxy[4:] == (address.lower(), user)
     for word in (address, user):
         assert not word.startswith("-")
         assert not set(word) & set(" \t\r\n;|&$`<>(){}[]*?!#~'\"=")

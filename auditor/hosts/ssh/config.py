@@ -19,12 +19,13 @@ from itertools import takewhile
 from pathlib import Path
 
 from auditor.errors import HostError
+from auditor.hosts.options import GLOBAL_SSH_CONFIG
 
 logger = logging.getLogger(__name__)
 
 DEPTH = 16
 COLLECTED = "identityfile"
-_LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*\Z")
+_LINE = re.compile(r"""\s*(?:"([A-Za-z0-9]+)"\s*|([A-Za-z0-9]+)(?:\s*=\s*|\s+))(.*?)\s*\Z""")
 _WORD = re.compile(r"""(?:\\.?|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'\\])+|["']""")
 _QUOTED = re.compile(r"""\\(["'\\ ])|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'""")
 _ESCAPED = re.compile(r"""\\(["'\\])""")
@@ -69,10 +70,14 @@ class _View:
 
 
 class SshConfig:
-    """Configuration files, read with the first question; safe to use from many threads."""
+    """Configuration files, read with the first question; safe to use from many threads.
 
-    def __init__(self, files: Iterable[Path]) -> None:
+    As for OpenSSH, a relative path of Include leads to the user's `.ssh`, in the `system`'s file beside it.
+    """
+
+    def __init__(self, files: Iterable[Path], system: Path = GLOBAL_SSH_CONFIG) -> None:
         self._files = tuple(files)
+        self._system = system
         self._lock = threading.Lock()
         self._blocks: list[_Block] | None = None
 
@@ -83,7 +88,8 @@ class SshConfig:
         """
         with self._lock:
             if self._blocks is None:
-                self._blocks = [block for path in self._files for block in _Reader(path).blocks()]
+                readers = [_Reader(path, self._folder(path)) for path in self._files]
+                self._blocks = [block for reader in readers for block in reader.blocks()]
             blocks = self._blocks
         found: Settings = {}
         _read(blocks, _View(alias, user, found, final=False))
@@ -91,6 +97,9 @@ class SshConfig:
             found["hostname"] = [_host(found, alias).lower()]
             _read(blocks, _View(alias, user, found, final=True))
         return found
+
+    def _folder(self, path: Path) -> Path:
+        return path.parent if path == self._system else Path(os.path.expanduser("~/.ssh"))
 
 
 def _read(blocks: Iterable[_Block], view: _View) -> None:
@@ -124,11 +133,11 @@ def local_user() -> str:
 
 
 class _Reader:
-    """One top-level file with everything that it includes."""
+    """One top-level file with everything that it includes, from `folder` where the path is relative."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: Path) -> None:
         self._path = path
-        self._folder = path.parent
+        self._folder = folder
 
     def blocks(self) -> Iterator[_Block]:
         """The blocks in order; raises `HostError` for a file that others may write to, or nonsense."""
@@ -178,9 +187,9 @@ def _split(line: str, place: str) -> tuple[str, str]:
     if not line.strip() or line.lstrip().startswith("#"):
         return "", ""
     match = _LINE.match(line)
-    if match is None or not _words(match[2]):
+    if match is None or not _words(match[3]):
         raise HostError(f"{place} is no setting of ssh_config")
-    keyword, value = match[1].lower(), match[2]
+    keyword, value = (match[1] or match[2]).lower(), match[3]
     if keyword != "proxycommand" and not all(map(_closed, _raw_words(value))):
         raise HostError(f"{place} has a quote that is not closed")
     return keyword, value

@@ -91,7 +91,7 @@ def _hop(connection: Connection, options: GuestOptions, settings: Settings, *, j
     alias = connection.address
     bare = Hop(
         connection,
-        _expanded(_one(settings, "hostname") or alias, {"h": alias}, alias),
+        _expanded(_one(settings, "hostname") or alias, {"h": alias}, alias).lower(),
         connection.port or _port(settings, alias) or options.port,
         connection.user or _one(settings, "user") or options.user or local_user(),
         jump,
@@ -112,9 +112,18 @@ def _port(settings: Settings, alias: str) -> int | None:
     text = _one(settings, "port")
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _service(text)
+    if not 0 < number < 65536:
         raise HostError(f"ssh_config names no usable port for {alias}: {text!r}")
-    return int(text)
+    return number
+
+
+def _service(name: str) -> int:
+    """The port of a service, 0 where the system knows none of that name."""
+    try:
+        return socket.getservbyname(name, "tcp")
+    except (OSError, ValueError):
+        return 0
 
 
 def _with_keys(hop: Hop, options: GuestOptions, settings: Settings) -> Hop:
