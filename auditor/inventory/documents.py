@@ -1,6 +1,7 @@
 """Text and YAML from files of other people: bounded, and never more than data."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from auditor.errors import InventoryFileError
 
 SIZE_LIMIT = 16 * 1024 * 1024
 DEPTH_LIMIT = 32
+_DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
 
 
 class Vaulted:
@@ -22,6 +24,12 @@ class Literal(str):
     """A text that its author marked as no template."""
 
     __slots__ = ()
+
+
+class Converted(int):
+    """A whole number that is not what stands there: `0123` is octal, `12:30:45` counts by sixties."""
+
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,17 @@ def _loader() -> Any:
     for tag in ("!vault", "!vault-encrypted"):
         loader.add_constructor(tag, lambda _loader, _node: Vaulted())
     loader.add_constructor("!unsafe", _literal)
+    loader.add_constructor("tag:yaml.org,2002:int", _integer)
     return loader
+
+
+def _integer(loader: Any, node: yaml.Node) -> int:
+    found: int = loader.construct_yaml_int(node)
+    if _DECIMAL.fullmatch(str(node.value)):
+        return found
+    converted = Converted(found)
+    converted.written = str(node.value)
+    return converted
 
 
 def _literal(loader: Any, node: yaml.Node) -> Any:

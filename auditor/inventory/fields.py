@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from auditor.credentials import check_reference
 from auditor.errors import InventoryFileError, SecretError, UsageError
+from auditor.inventory.documents import Converted
 from auditor.model import RUN_COMMAND, SSH, WINRM, Connection, Platform
 
 TRANSPORTS = (SSH, WINRM, RUN_COMMAND)
@@ -50,6 +51,9 @@ class Entry:
         if (value is not None and not isinstance(value, str | int)) or isinstance(value, bool):
             shown = "" if name in SECRETS else f" {value!r}"
             self.fail(f"{name} is{shown or ' no text'}; text is wanted, put it in quotes")
+        if isinstance(value, Converted):
+            shown = "a number" if name in SECRETS else value.written
+            self.fail(f"{name} is {shown}, of which YAML makes another number; put it in quotes")
         text = "" if value is None else str(value).strip()
         if required and not text:
             self.fail(f"{name} is missing")

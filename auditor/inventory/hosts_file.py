@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import InventoryFileError
+from auditor.inventory.documents import Converted
 from auditor.inventory.fields import (
     FIELDS,
     Entry,
@@ -174,6 +175,9 @@ def _tags(entry: Entry) -> dict[str, str]:
         for key, item in value.items():
             if isinstance(item, bool | float) or isinstance(key, bool | float):
                 entry.fail(f"the tag {key} is {item!r}; text is wanted, put it in quotes")
+            for one in (key, item):
+                if isinstance(one, Converted):
+                    entry.fail(f"the tags hold {one.written}, of which YAML makes another number; quote it")
         return {str(key): "" if item is None else str(item) for key, item in value.items()}
     if not isinstance(value, str):
         entry.fail(f"tags are {value!r}; a mapping or k=v;k=v is wanted")
