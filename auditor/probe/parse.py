@@ -111,7 +111,8 @@ def _firewall(document: Document) -> tuple[str, ...] | Unseen:
 
 
 def _freeze(document: Document) -> Freeze | Unseen:
-    mounts = many(document, "freeze_mounts", _mount)
+    rows = {key: readers.without_login(document[key]) for key in document if key == "freeze_mounts"}
+    mounts = many(rows, "freeze_mounts", _mount)
     if isinstance(mounts, Unseen):
         return mounts
     settings = fact(document, "freeze_settings", lambda value: readers.items(value, readers.pair))

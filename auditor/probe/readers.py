@@ -20,6 +20,7 @@ Document = Mapping[str, Any]
 _SECRET = re.compile(r"^([A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 _QUERY = re.compile(r"(?:\?|%3[fF]|(?<=[sS][iI][gG]=))[^\s\"'<>]*")
 _QUOTED_LOGIN, _LOGIN = re.compile(r"((?:^|\s)'|://)(?:(?!://).)*@", re.DOTALL), re.compile(r"[^\s'/]*@")
+_MOUNT_LOGIN = re.compile(r"(^|#|//)[^/:@#]*:(?!/).*@", re.DOTALL)
 
 
 class Malformed(ValueError):
@@ -114,6 +115,13 @@ def attempt(value: Any) -> Attempt:
 def _without_login(detail: Any) -> str:
     """What was said of an attempt; programs repeat a proxy that they do not understand, password and all."""
     return _LOGIN.sub("***@", _QUOTED_LOGIN.sub(r"\1***@", detail)) if isinstance(detail, str) else ""
+
+
+def without_login(value: Any) -> Any:
+    """What file systems are mounted from: `//user:password@server/share`, `ftp://…` without the login."""
+    if isinstance(value, list):
+        return [without_login(item) for item in value]
+    return _MOUNT_LOGIN.sub(r"\1***@", value) if isinstance(value, str) else value
 
 
 def disk(value: Any) -> Disk:

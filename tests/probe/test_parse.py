@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given, settings
@@ -317,3 +318,28 @@ def test_any_bytes_are_a_guest_or_a_reason(content: bytes, framed: bool) -> None
     with pytest.raises(HostError) as caught:
         read(output)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("//joe:canary@nas/share", "//***@nas/share"),
+        ("//CORP\\134joe:can@canary/x@nas/share", "//***@nas/share"),
+        ("curlftpfs#ftp://joe:canary@ftp.example/", "curlftpfs#ftp://***@ftp.example/"),
+        ("curlftpfs\\043ftp://joe:canary@ftp.example/", "curlftpfs#ftp://***@ftp.example/"),
+        ("curlftpfs#joe:canary@ftp.example", "curlftpfs#***@ftp.example"),
+        ("https://joe:canary@dav.example/x", "https://***@dav.example/x"),
+        ("joe:canary@ftp.example", "***@ftp.example"),
+        (f"//joe:{'canary' * 100}@nas/share", "//***@nas/share"),
+        ("//joe@nas/share", "//joe@nas/share"),
+        ("nas:/vol/.snap@today", "nas:/vol/.snap@today"),
+        ("joe@nas:/vol", "joe@nas:/vol"),
+        ("tank/data@snap", "tank/data@snap"),
+    ],
+)
+def test_no_password_of_a_mount_becomes_a_fact(source: str, shown: str) -> None:
+    guest = read(said({**FULL, "freeze_mounts": [["/mnt/x", "cifs", source]]}))
+    assert guest.freeze == Freeze((Mount("/mnt/x", "cifs", shown),), ANY)
+    broken = read(said({**FULL, "freeze_mounts": [["/mnt/x", "cifs", source], []]}))
+    assert isinstance(broken.freeze, Unseen)
+    assert "canary" not in repr((guest, broken))
