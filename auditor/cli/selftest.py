@@ -26,6 +26,7 @@ from auditor.probe.answer import Answer
 from auditor.probe.windows import pieces
 from auditor.probe.windows.recording import Take, record
 from auditor.rules import load_rules
+from auditor.settings.values import LONGEST, seconds
 from auditor.text import visible
 
 NOT_ASKED = Unseen("not asked: the first script had no answer")
@@ -83,13 +84,13 @@ def windows(  # noqa: PLR0917 - typer reads options from parameters
         "user": user, "password": password, "transport": transport, "port": port, "auth": auth, "ca": ca,
         "key": key, "certificate": certificate, "server_name": server_name, "plain_http": plain_http,
     }  # fmt: skip
-    connection = _connection(host, given)
+    connection, timeout = _connection(host, given), _seconds(timeout)
     if output is not None and not output.absolute().parent.is_dir():
         raise SettingsError(f"cannot write {output}: the folder does not exist")
     options = GuestOptions(
         known_hosts=(known_hosts,) if known_hosts else None,
         command_timeout=timeout,
-        deadline=timeout * (len(pieces()) + 1),
+        deadline=min(timeout * (len(pieces()) + 1), LONGEST),
     )
     secrets = Secrets({"prompt": credentials.ask})
     for failure in secrets.resolve_all([password] if password else []).values():
@@ -99,6 +100,13 @@ def windows(  # noqa: PLR0917 - typer reads options from parameters
     if output is not None:
         _write(output, takes, connection)
     raise typer.Exit(Exit.OK if all(take.verdict == "ok" for take in takes) else Exit.INCOMPLETE)
+
+
+def _seconds(timeout: float) -> float:
+    try:
+        return seconds(timeout)
+    except ValueError as error:
+        raise SettingsError(f"--timeout {error}; got {timeout:g}") from error
 
 
 def _connection(host: str, given: Mapping[str, object]) -> Connection:

@@ -87,6 +87,17 @@ def test_without_an_output_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("timeout", ["1e300", "1000001", "inf"])
+def test_a_timeout_that_nothing_can_wait_is_refused(host: Mapping[str, str], timeout: str) -> None:
+    result = run(host, "--timeout", timeout)
+    assert isinstance(result.exception, UsageError)
+    assert "--timeout must be a number of seconds above 0, and at most 1000000" in str(result.exception)
+
+
+def test_the_longest_timeout_is_none_too_long(host: Mapping[str, str]) -> None:
+    assert run(host, "--timeout", "1000000").exit_code == 0
+
+
 def test_a_wrong_password_is_tried_once(host: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WRONG", "not-the-password")
     result = run({**host, "password": "env:WRONG"})
