@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ def test_groups_become_tags(tmp_path: Path) -> None:
         "h3": ["group:c", "group:d"],
     }
     assert set(found["h1"].tags.values()) == {"yes"}
+
+
+def test_many_groups_within_each_other_take_no_longer_than_as_many_beside(tmp_path: Path) -> None:
+    count = 10_000
+    chain = {f"g{number:05}": {"children": [f"g{number + 1:05}"]} for number in range(count)}
+    text = json.dumps({"_meta": {}, **chain, f"g{count:05}": {"hosts": ["web"]}})
+    start = time.process_time()
+    assert len(machines(tmp_path, text, "i.json")["web"].tags) == count + 1
+    assert time.process_time() - start < 10
 
 
 def test_patterns_name_several_hosts(tmp_path: Path) -> None:

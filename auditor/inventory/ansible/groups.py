@@ -102,12 +102,20 @@ class Groups:
         """How deep each group lies: the longest way down to it, "all" being 0."""
         if self._groups[ALL].parents:
             raise InventoryFileError(f"{self._place}: the group 'all' cannot stand below another")
-        above = {name: set(group.parents) for name, group in self._groups.items() if name != ALL}
-        depths = {ALL: 0}
-        while above:
-            ready = [name for name, parents in above.items() if parents <= depths.keys()]
-            if not ready:
-                raise InventoryFileError(f"{self._place}: the group {min(above)!r} stands below itself")
-            for name in ready:
-                depths[name] = 1 + max((depths[parent] for parent in above.pop(name)), default=0)
+        below: dict[str, list[str]] = {name: [] for name in self._groups}
+        for name, group in self._groups.items():
+            for parent in group.parents:
+                below[parent].append(name)
+        missing = {name: len(group.parents) for name, group in self._groups.items()}
+        depths = {name: int(name != ALL) for name in self._groups}
+        ready = [name for name, count in missing.items() if not count]
+        for name in ready:  # which grows: a group is ready once all above it are measured
+            for child in below[name]:
+                depths[child] = max(depths[child], depths[name] + 1)
+                missing[child] -= 1
+                if not missing[child]:
+                    ready.append(child)
+        if len(ready) < len(self._groups):
+            lost = min(self._groups.keys() - set(ready))
+            raise InventoryFileError(f"{self._place}: the group {lost!r} stands below itself")
         return depths
