@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from auditor.errors import FactUnavailable
-from auditor.facts import Facts
-from auditor.model import Finding, MachineResult, Outcome, verdict
+from auditor.facts import Facts, Unseen
+from auditor.model import Finding, Machine, MachineResult, Outcome, Platform, verdict
 from auditor.plugin import Check, unknown
 from auditor.rules import Rules
 
@@ -15,7 +16,15 @@ logger = logging.getLogger(__name__)
 def judge(facts: Facts, checks: Sequence[Check], rules: Rules) -> MachineResult:
     """Run every check on one machine's facts; exactly one finding per check."""
     findings = tuple(_finding(check, facts, rules) for check in checks)
-    return MachineResult(facts.machine, power_state(facts), verdict(findings), findings)
+    return MachineResult(_named(facts), power_state(facts), verdict(findings), findings)
+
+
+def _named(facts: Facts) -> Machine:
+    """The machine, with the platform that its guest showed where nobody named one."""
+    shown = "" if isinstance(facts.guest, Unseen) else facts.guest.platform.lower()
+    if facts.machine.platform is not Platform.UNKNOWN or shown not in tuple(Platform):
+        return facts.machine
+    return replace(facts.machine, platform=Platform(shown))
 
 
 def power_state(facts: Facts) -> str | None:

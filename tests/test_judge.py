@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import FactUnavailable
-from auditor.facts import Facts, InstanceView, Unseen, known
+from auditor.facts import Facts, Guest, InstanceView, Unseen, known
 from auditor.judge import judge, power_state, verdict
 from auditor.model import Evidence, Finding, Machine, Outcome, Plane, Platform, Severity, Status, Verdict
 from auditor.plugin import Check, Explanation, check, failed, passed, skipped, unknown, warned
@@ -146,3 +146,22 @@ def test_the_rule_set_decides_the_severity() -> None:
 )
 def test_the_power_state_of_the_result(instance: InstanceView | Unseen, expected: str | None) -> None:
     assert power_state(replace(FACTS, instance=instance)) == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "guest", "shown"),
+    [
+        (Platform.UNKNOWN, "linux", Platform.LINUX),
+        (Platform.UNKNOWN, "Windows", Platform.WINDOWS),
+        (Platform.UNKNOWN, "solaris", Platform.UNKNOWN),
+        (Platform.UNKNOWN, None, Platform.UNKNOWN),
+        (Platform.LINUX, "windows", Platform.LINUX),
+    ],
+)
+def test_a_platform_that_nobody_named_is_the_one_seen(
+    named: Platform, guest: str | None, shown: Platform
+) -> None:
+    seen = Guest(guest, NOW, "ssh", privileged=True) if guest else Unseen("not reached")
+    facts = replace(FACTS, machine=replace(FACTS.machine, platform=named), guest=seen)
+    result = judge(facts, [checking("a", passed("fine"))], RULES)
+    assert result.machine == replace(FACTS.machine, platform=shown)
