@@ -21,6 +21,7 @@ from auditor.inventory.connections_file import read_connections
 from auditor.inventory.file import read_hosts
 from auditor.inventory.host import Host
 from auditor.inventory.scope import Scope, normal_location
+from auditor.inventory.shared import shared
 from auditor.model import RUN_COMMAND, AuditRun, Limit, Lost, Machine, Plane
 from auditor.plugin import Check
 from auditor.rules import Rules, load_rules
@@ -169,9 +170,11 @@ async def _connected(request: Request, azure: Azure | None, found: Inventory) ->
     machines = (
         request.connections.connect(machine, hosts.get(machine.id), addresses) for machine in found.machines
     )
+    reached = tuple(_checked(_placed(one, addresses), azure) for one in machines)
     return replace(
         found,
-        machines=tuple(_checked(_placed(one, addresses), azure) for one in machines),
+        machines=reached,
+        limits=found.limits + shared(reached),
         models={key: _addressed(model, addresses.known.get(key)) for key, model in found.models.items()},
     )
 

@@ -123,7 +123,7 @@ def seen(coverage: Coverage) -> str:
     """What the run saw of what it should have seen, in one sentence."""
     text = f"{coverage.audited:,} of {_machines(coverage.expected)} audited"
     lost, limits = len(coverage.lost), sum(limit.expected for limit in coverage.limits)
-    beyond = len(coverage.limits) - limits
+    beyond = sum(not limit.expected and limit.plane is not Plane.GUEST for limit in coverage.limits)
     if lost:
         text += f", {lost:,} lost"
     if limits:

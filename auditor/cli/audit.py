@@ -17,7 +17,7 @@ from auditor.cli.terminal import Progress, print_summary, print_table
 from auditor.engine import Inventory
 from auditor.errors import SettingsError
 from auditor.exits import Exit, exit_code
-from auditor.model import AuditRun, Machine
+from auditor.model import AuditRun, Machine, Plane
 from auditor.output import write_reports
 from auditor.plugin import Renderer, load_checks, load_renderers
 from auditor.settings import settings
@@ -55,7 +55,8 @@ def inventory(given: Given) -> None:
     request = runs.Request.prepare(settings(given.values), load_checks())
     found = asyncio.run(runs.inventory(request))
     _print_inventory(found)
-    raise typer.Exit(Exit.INCOMPLETE if found.limits or found.lost else Exit.OK)
+    unseen = [limit for limit in found.limits if limit.expected or limit.plane is not Plane.GUEST]
+    raise typer.Exit(Exit.INCOMPLETE if unseen or found.lost else Exit.OK)
 
 
 def choose_renderers(formats: Sequence[str]) -> tuple[Renderer, ...]:
@@ -96,6 +97,7 @@ def _print_inventory(found: Inventory) -> None:
         if machine.unreachable:
             typer.echo(visible(f"out of reach: {machine.name}: {machine.unreachable}"))
     for limit in found.limits:
-        typer.echo(visible(f"could not see {limit.scope}: {limit.reason}"))
+        shown = "" if limit.plane is Plane.GUEST and not limit.expected else "could not see "
+        typer.echo(visible(f"{shown}{limit.scope}: {limit.reason}"))
     for lost in found.lost:
         typer.echo(visible(f"lost {lost.id}: {lost.reason}"))

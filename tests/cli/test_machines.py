@@ -106,6 +106,20 @@ def test_azures_primary_address_is_a_fact_where_guests_are_reached_by_it(
     assert reached
 
 
+def test_two_machines_at_one_address_are_both_audited_and_named(program: Program, tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    hosts = "".join(f"- {{name: {name}, address: 127.0.0.1, port: {port}}}\n" for name in ("one", "two"))
+    (tmp_path / "hosts.yaml").write_text(hosts)
+    said = f"127.0.0.1:{port}: 2 machines have this address and port (one, two)"
+    listed = program("inventory", "--inventory", "hosts.yaml", env=NO_AZURE)
+    assert (listed.returncode, said in listed.stdout, said in listed.stderr) == (0, True, True)
+    done = program("audit", "--inventory", "hosts.yaml", *QUICK, env=NO_AZURE)
+    assert said in done.stderr
+    content = report(tmp_path)
+    assert [machine["name"] for machine in content["machines"]] == ["one", "two"]
+    assert f"127.0.0.1:{port}" in [limit["scope"] for limit in content["coverage"]["limits"]]
+
+
 def test_a_mistake_in_the_connections_file_ends_the_run(program: Program, tmp_path: Path) -> None:
     (tmp_path / "connections.toml").write_text("[[connection]]\npasswort = 'canary'\n")
     done = program("audit", "--connections", "connections.toml")
