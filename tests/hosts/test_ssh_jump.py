@@ -204,14 +204,15 @@ def test_an_abort_cuts_the_whole_way(two: tuple[Sshd, Sshd]) -> None:
 def test_a_fleet_behind_one_jump_host_knocks_in_turn(start_sshd: Start, sshd: Sshd) -> None:
     jump = start_sshd("MaxStartups 10:100:10", address="127.0.0.3")
     introduce(sshd, jump)
-    options = sshd.options()
+    # two dozen sessions through one door, as fast as the machine allows
+    options = sshd.options(deadline=90, command_timeout=60, auth_timeout=60, banner_timeout=60)
     known, credentials = KnownHosts(options.known_hosts_files), Credentials(options, Secrets())
     network = Network(SshConfig(()))
     connection = replace(sshd.connection, jump=through(jump))
 
     def ask(_: int) -> int | None:
         with contextlib.closing(SshHost(connection, options, known, credentials, network)) as host:
-            return host.run(Script("true"), 15).exit_status
+            return host.run(Script("true"), 60).exit_status
 
     with ThreadPoolExecutor(24) as pool:
         assert list(pool.map(ask, range(24))) == [0] * 24
