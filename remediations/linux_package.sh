@@ -3,7 +3,7 @@
 # that is not in Azure yet; MEGABYTES have to be free.
 state=/var/lib/waagent
 aside=$state.kept-by-auditor
-busy='Could not get lock|Unable to acquire the dpkg|Unable to lock|frontend lock|is another process using|is locked|holding the yum lock|Waiting for process with pid'
+busy='Could not get lock|Unable to acquire the dpkg|Unable to lock|frontend lock|is another process using|is locked|already locked|another copy is running|create transaction lock|holding the yum lock|Waiting for process with pid'
 patience=300
 # "fail" once something has changed
 begun=

@@ -383,6 +383,41 @@ def test_what_an_rpm_manager_would_do(
     assert (done.returncode, words in done.stdout.decode()) == (status, True), done
 
 
+ZYPPER_OLDER = """The following package is going to be downgraded:
+  python-azure-agent
+
+1 package to downgrade.
+"""
+GONE = "Installed package WALinuxAgent-2.7.3.0-1.noarch not available.\nNothing to do.\n"
+LOCKED = "System management is locked by the application with pid 4711 (/usr/bin/zypper)."
+
+
+@pytest.mark.parametrize(
+    ("manager", "mode", "when", "printed", "exits", "status", "words"),
+    [
+        ("dnf", "reinstall", "late", GONE, 1, 10, "no longer offer"),
+        ("dnf", "install", "early", "Metadata already locked by 4711", 200, 0, ""),
+        ("zypper", "reinstall", "early", ZYPPER_OLDER, 0, 10, "older version of: python-azure-agent"),
+        ("zypper", "install", "early", LOCKED, 7, 0, ""),
+        ("zypper", "install", "late", "Warning: Skipping repository 'x'", 106, 0, ""),
+    ],
+)
+def test_what_a_real_rpm_manager_said(
+    tmp_path: Path, manager: str, mode: str, when: str, printed: str, exits: int, status: int, words: str
+) -> None:
+    for name, lines, code in ((manager, printed, exits), ("rpm", "WALinuxAgent", 0)):
+        (tmp_path / f"{name}.txt").write_text(lines)
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat {tmp_path}/{name}.txt\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+    done = shell(
+        ["linux_rpm", "linux_package"],
+        f"manager={manager}; rpm_plan {mode} {when} WALinuxAgent",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+        PAYLOAD=str(tmp_path / "none"),
+    )
+    assert (done.returncode, words in done.stdout.decode()) == (status, True), done
+
+
 @pytest.mark.parametrize("printed", [DNF_CONFLICTS, ZYPPER_CONFLICTS, DNF_REPLACES, TDNF_REMOVES])
 def test_what_stands_in_the_way_closes_the_gate_before_anything_is_done(tmp_path: Path, printed: str) -> None:
     manager = "zypper" if "Solution" in printed else "tdnf" if "\nTotal" in printed else "dnf"
