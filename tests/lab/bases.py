@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -42,10 +43,14 @@ cat > etc/systemd/system/walinuxagent.service.d/lab.conf
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A suite, ready to be the lower layer of guests; `packages` is what its guests can install."""
+    """A suite, ready to be the lower layer of guests; `packages` is what its guests can install.
+
+    `sources` are the files that tell them so, by their paths.
+    """
 
     suite: str
     folder: Path
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -60,21 +65,34 @@ class Base:
 
 def base(suite: str) -> Base:
     """The base of a suite, built (1 to 2 minutes) unless the cache has it."""
-    recipe = hashlib.sha256(repr((PACKAGES, USERS, PASSWORD, OLD, DROP_IN, CONFIGURE)).encode()).hexdigest()[
-        :12
-    ]
-    folder = CACHE / f"{suite}-{recipe}"
+    folder = cached(
+        suite,
+        (PACKAGES, USERS, PASSWORD, OLD, DROP_IN, CONFIGURE),
+        lambda draft: _build(Base(suite, draft)),
+    )
+    sources = {
+        "etc/apt/sources.list": f"deb [trusted=yes] http://packages.lab/{suite} ./\n",
+        # its interface is there a moment before the way to the packages is
+        "etc/apt/apt.conf.d/90lab": 'Acquire::Retries "4";\n',
+    }
+    return Base(suite, folder, sources)
+
+
+def cached(name: str, recipe: object, build: Callable[[Path], None]) -> Path:
+    """The folder that this recipe makes, built unless it is there."""
+    digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
+    folder = CACHE / f"{name}-{digest}"
     if not folder.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(prefix=f"{suite}-draft-", dir=CACHE))
+        draft = Path(mkdtemp(prefix=f"{name}-draft-", dir=CACHE))
         try:
-            _build(Base(suite, draft))
+            build(draft)
             if not folder.is_dir():
                 draft.chmod(0o755)
                 draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return Base(suite, folder)
+    return folder
 
 
 @cache
@@ -90,23 +108,33 @@ def _mirror() -> str:
 
 def _build(base: Base) -> None:
     base.packages.mkdir()
-    hooks = [
-        f'cd {base.packages} && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download waagent',
+    bootstrap(base.suite, base.root, PACKAGES, [download(base.packages)], CONFIGURE)
+    _relabel(base)
+    index = run("sh", "-c", 'cd "$1" && dpkg-scanpackages --multiversion . 2>/dev/null', "sh", base.packages)
+    (base.packages / "Packages").write_text(index)
+
+
+def download(folder: Path) -> str:
+    """The hook that fetches the suite's agent into a folder."""
+    return f'cd {folder} && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download waagent'
+
+
+def bootstrap(suite: str, root: Path, packages: Iterable[str], hooks: Iterable[str], configure: str) -> None:
+    """Make a root file system of a suite's packages, with the users of the lab."""
+    commands = [
+        *hooks,
         *(command for user in USERS for command in _user(user)),
         'printf %s "$LAB_DROP_IN" | sh -c "$LAB_CONFIGURE" sh "$1"',
     ]
     run(
-        *("env", f"LAB_DROP_IN={DROP_IN}", f"LAB_CONFIGURE={CONFIGURE}"),
-        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
+        *("env", f"LAB_DROP_IN={DROP_IN}", f"LAB_CONFIGURE={configure}"),
+        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
         *("--aptopt=Acquire::Check-Valid-Until false", "--aptopt=APT::Install-Recommends false"),
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale")),
-        *(f"--customize-hook={hook}" for hook in hooks),
-        *(base.suite, base.root, f"deb {_mirror()} {base.suite} main"),
+        *(f"--customize-hook={command}" for command in commands),
+        *(suite, root, f"deb {_mirror()} {suite} main"),
         timeout=900,
     )
-    _relabel(base)
-    index = run("sh", "-c", 'cd "$1" && dpkg-scanpackages --multiversion . 2>/dev/null', "sh", base.packages)
-    (base.packages / "Packages").write_text(index)
 
 
 def _user(name: str) -> tuple[str, ...]:
@@ -125,11 +153,16 @@ def _relabel(base: Base) -> None:
     run("dpkg-deb", "-R", newest, tree)
     control = tree / "DEBIAN" / "control"
     control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {OLD}", control.read_text()))
+    age(tree)
+    run("dpkg-deb", "-Zgzip", "-b", tree, base.packages / f"waagent_{OLD}_all.deb")
+    shutil.rmtree(tree)
+
+
+def age(tree: Path) -> None:
+    """Make the agent in a folder say that it is the older one."""
     (version,) = tree.rglob("azurelinuxagent/common/version.py")
     text, count = re.subn(
         r"(?m)^AGENT_VERSION = .*$", f"AGENT_VERSION = '{OLD.partition('-')[0]}'", version.read_text()
     )
     assert count == 1, "the agent keeps its version elsewhere now"
     version.write_text(text)
-    run("dpkg-deb", "-Zgzip", "-b", tree, base.packages / f"waagent_{OLD}_all.deb")
-    shutil.rmtree(tree)

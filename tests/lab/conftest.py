@@ -12,6 +12,7 @@ from tests.lab.estate import Report, audit, azure_id, entry, running, write_know
 from tests.lab.faults import FAULTS, SECRETS
 from tests.lab.guests import Guest
 from tests.lab.lab import Lab
+from tests.lab.rpms import FAMILIES, rpm_base
 from tests.lab.system import missing
 
 
@@ -23,6 +24,13 @@ def bases() -> Iterator[Mapping[str, Future[Base]]]:
     pool = ThreadPoolExecutor(2)
     yield {suite: pool.submit(base, suite) for suite in SUITES}
     pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def rpm_bases(bases: Mapping[str, Future[Base]]) -> Iterator[Future[Mapping[str, Base]]]:
+    """The bases of the families with rpm, built in the same way."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(lambda: {name: rpm_base(name) for name in FAMILIES})
 
 
 @pytest.fixture(scope="session")

@@ -119,10 +119,8 @@ class Guest:
         (etc / "hostname").write_text(f"{self.name}\n")
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{OPERATOR} packages.lab\n")
         (etc / "resolv.conf").write_text(f"nameserver {OPERATOR}\noptions timeout:2 attempts:1\n")
-        source = f"deb [trusted=yes] http://packages.lab/{self.base.suite} ./\n"
-        (etc / "apt" / "sources.list").write_text(source)
-        # its interface is there a moment before the way to the packages is
-        (etc / "apt" / "apt.conf.d" / "90lab").write_text('Acquire::Retries "4";\n')
+        for path, text in self.base.sources.items():
+            (self.root / path).write_text(text)
         with (etc / "ssl" / "certs" / "ca-certificates.crt").open("a") as file:
             file.write(authority)
         key = etc / "ssh" / "ssh_host_ed25519_key"

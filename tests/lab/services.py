@@ -98,8 +98,8 @@ class Services:
     # ---- answers --------------------------------------------------------------------------------
 
     def _package(self, request: Request) -> Answer:
-        suite, _, name = request.path.strip("/").removesuffix("/.").partition("/")
-        file = self.packages.get(suite, Path("/nowhere")) / Path(name).name
+        suite, *names = [name for name in request.path.split("/") if name not in ("", ".", "..")] or [""]
+        file = self.packages.get(suite, Path("/nowhere")).joinpath(*names)
         return (200, file.read_bytes()) if file.is_file() else (404, b"")
 
     def _wire(self, request: Request) -> Answer:
