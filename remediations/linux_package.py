@@ -46,13 +46,14 @@ NOTHING_NEWER = Manual(
         "nothing. An interrupted configuration is ended; the folder of an earlier agent, which Debian's "
         "package stumbles over, goes aside and comes back. A first install starts nothing before it is "
         "marked as provisioned, so that no host keys are made anew. A file sent by --linux-package is "
-        "installed instead, after its SHA-256, its name and its version were checked in the guest.",
+        "installed instead, after its SHA-256, its name and its version were checked in the guest; it need "
+        "not be signed.",
         undo="None: taking the package out again would delete the state of the extensions.",
         never="It never removes or purges a package, and refuses where the package manager would (Debian's "
-        "waagent conflicts with network-manager). It changes no configuration file that is there, installs "
-        "nothing older, leaves installations from source and the system's Python alone, and does not touch "
-        "a guest whose disk is full or read-only, whose dpkg was interrupted with other packages, or whose "
-        "file systems are being frozen.",
+        "waagent conflicts with network-manager), or would replace one by the agent. It changes no "
+        "configuration file that is there, installs nothing older, leaves installations from source and the "
+        "system's Python alone, and does not touch a guest whose disk is full or read-only, whose dpkg was "
+        "interrupted with other packages, or whose file systems are being frozen.",
         sources=(
             "Debian package waagent 2.7.3.0-4.1 (postinst, postrm, conflicts)",
             "Microsoft Learn: Azure Linux VM Agent overview (installation by the distribution's packages)",
