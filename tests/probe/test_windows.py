@@ -368,6 +368,17 @@ def test_lists_as_powershell_writes_some_of_them() -> None:
     assert interfaces[0].addresses == ("10.0.0.4",)
 
 
+def test_what_gave_nothing_as_powershell_writes_it() -> None:
+    """A block without output is an empty object in Windows PowerShell (PowerShell issue 9231)."""
+    setup = changed("agent", lambda found: {**found, "certificate": {}}).windows
+    assert isinstance(setup, WindowsSetup)
+    assert setup.certificate is None
+    assert changed("backup", lambda found: {**found, "log": {}}).snapshot_log is None
+    silent = replace(by_name("win-agent-missing"), imds="tcp")
+    found = changed("azure", lambda found: {**found, "vm_id": {}}, silent).vm_id
+    assert found == Unseen("the instance metadata service gave no answer: tcp, Timeout")
+
+
 def test_the_tail_of_the_log() -> None:
     log = {
         "path": "C:\\x.log",

@@ -79,11 +79,13 @@ def printed(piece: Piece, answer: Answer) -> Document:
 
 
 def _unwrapped(value: Any) -> Any:
-    """PowerShell 5.1 writes some lists as {"value": [...], "Count": 1}."""
+    """PowerShell 5.1 writes some lists as {"value": [...], "Count": 1}, and what gave nothing as {}."""
     if isinstance(value, list):
         return [_unwrapped(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if not value:
+        return None
     if value.keys() == {"value", "Count"} and isinstance(value["value"], list):
         return _unwrapped(value["value"])
     return {key: _unwrapped(item) for key, item in value.items()}
