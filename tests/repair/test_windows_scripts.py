@@ -207,6 +207,12 @@ def test_a_slip_is_noticed(line: str, fault: str) -> None:
     assert [found for found in faults(f"$x = 1\n{line}\n") if fault in found]
 
 
+@pytest.mark.parametrize("text", [*POWERSHELL.values(), *BATCHES.values()], ids=[*POWERSHELL, *BATCHES])
+def test_no_account_goes_by_its_name(text: str) -> None:
+    """Names of SYSTEM and of the groups differ with the language; SIDs and SDDL do not."""
+    assert not re.search(r"""['"\\](SYSTEM|Administrators|Users|Everyone)['"]""", text)
+
+
 # ---- the grammar of cmd, as far as it goes -------------------------------------------------------
 
 PROGRAMS = {

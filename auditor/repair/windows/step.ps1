@@ -1,5 +1,6 @@
 # Has a task of SYSTEM do the work once, which no drop of the connection ends, and says what became of it.
 # A second call with the same id does nothing but tell; run.cmd decides by a folder who does the work.
+# SYSTEM goes by its SID: some languages have another word for it.
 $Name = 'FleetAuditor ' + $Asked.id
 function Get-End {
   Get-ChildItem -LiteralPath $Place -Filter 'ended-*'
@@ -25,7 +26,7 @@ try {
     $Run = $Task.Actions.Create(0)
     $Run.Path = $env:ComSpec
     $Run.Arguments = '/d /c ' + $Place + '\run.cmd'
-    [void]$Tasks.RegisterTaskDefinition($Name, $Task, 6, 'SYSTEM', $null, 5, $null).Run($null)
+    [void]$Tasks.RegisterTaskDefinition($Name, $Task, 6, 'S-1-5-18', $null, 5, $null).Run($null)
   }
 } catch {
   if (-not (Test-Path -LiteralPath $Begun)) { Write-Step 'refused' 10 $_.Exception.Message }
