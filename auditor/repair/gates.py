@@ -13,6 +13,8 @@ from auditor.repair.window import Window
 SKIP_TAG = "auditor:skip"
 WAIVE_TAG = "auditor:waive"
 OUTSIDE = "the machine is not in Azure"
+FILE_RENAMES = "file renames"
+"""The mark of a restart that any program leaves; a work looks itself whether the agent's files are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +221,10 @@ def _reboot(planned: MachinePlan, present: Present, _limits: Limits) -> Gate:
     pending = getattr(windows, "pending_reboot", None)
     if not isinstance(pending, tuple):
         return Gate("pending-reboot", False, f"it could not be seen: {_reason(pending or windows)}")
-    if pending:
-        return Gate("pending-reboot", False, f"Windows waits for a reboot ({', '.join(pending)})")
-    return Gate("pending-reboot", True, "Windows waits for none")
+    if due := [mark for mark in pending if mark != FILE_RENAMES]:
+        return Gate("pending-reboot", False, f"Windows waits for a reboot ({', '.join(due)})")
+    renames = f", only for {FILE_RENAMES}" if pending else ""
+    return Gate("pending-reboot", True, f"Windows waits for none{renames}")
 
 
 def _is_windows(facts: Facts) -> bool:

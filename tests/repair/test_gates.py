@@ -181,8 +181,13 @@ def test_space_that_was_not_judged_is_no_space() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pending", "is_open"), [((), True), (("RebootPending",), False), (Unseen("no rights"), False)]
-)
+    ("pending", "is_open"),
+    [
+        ((), True), (("RebootPending",), False), (Unseen("no rights"), False),
+        # those of any program: the work itself refuses where they are the agent's
+        (("file renames",), True), (("file renames", "Windows Update"), False),
+    ],
+)  # fmt: skip
 def test_windows_that_waits_for_a_reboot_gets_no_installation(
     pending: tuple[str, ...] | Unseen, is_open: bool
 ) -> None:
