@@ -121,7 +121,8 @@ msiexec /i agent.msi %HOW% /qn /norestart /L*v install.log
 exit /b %errorlevel%
 
 rem ---- the old agent goes: its files and the keys of its services are kept beside the receipt. A service that
-rem does not stop would stay half deleted until Windows restarts, and no installer could bring it back.
+rem does not stop would stay half deleted until Windows restarts, and no installer could bring it back. RdAgent
+rem installs and updates the other one, and may have started it again before it stopped itself.
 :clean
 set SERVICE=WindowsAzureGuestAgent
 sc stop WindowsAzureGuestAgent >nul 2>&1
@@ -130,6 +131,10 @@ if errorlevel 1 exit /b 1
 set SERVICE=RdAgent
 sc stop RdAgent >nul 2>&1
 call :halted RdAgent
+if errorlevel 1 exit /b 1
+set SERVICE=WindowsAzureGuestAgent
+sc stop WindowsAzureGuestAgent >nul 2>&1
+call :halted WindowsAzureGuestAgent
 if errorlevel 1 exit /b 1
 call :remove RdAgent
 call :remove WindowsAzureGuestAgent

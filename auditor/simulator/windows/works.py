@@ -200,6 +200,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 EFFECTS: Mapping[str, Effect] = {
     "84184c281c7a4a560ca85cd47a897cbb78ce15a567b25160496b929f1134b6d6": restarted,
-    "2e47e40de68446d0e10186271fcaab9a4869f3b2d7e9b2371857ac6d7be9838a": installed,
+    "26be5488a71fd7741aeeb639121e7ba8cd7cabc7dad40ad99066123d1f64f941": installed,
 }
 """What each known work does, by its `digest`."""
