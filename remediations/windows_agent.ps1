@@ -75,7 +75,8 @@ function Get-Property($Database, $Name) {
 function Test-Version($Wanted) {
   $Service = 'HKLM:\SYSTEM\CurrentControlSet\Services\RdAgent'
   $Image = '' + (Get-ItemProperty -LiteralPath $Service -ErrorAction 'SilentlyContinue').ImagePath
-  $Path = [Regex]::Match([Environment]::ExpandEnvironmentVariables($Image), '^\W*?([A-Za-z]:.*?\.exe)').Groups[1].Value
+  $Line = [Environment]::ExpandEnvironmentVariables($Image)
+  $Path = [Regex]::Match($Line, '^\W*?([A-Z]:.*?\.exe)', 'IgnoreCase').Groups[1].Value
   if (-not $Path -or -not (Test-Path -LiteralPath $Path)) { return }
   $Shown = [Diagnostics.FileVersionInfo]::GetVersionInfo($Path).ProductVersion
   $Installed = [Regex]::Match('' + $Shown, '^\d+(\.\d+){1,3}').Value

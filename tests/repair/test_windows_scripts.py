@@ -213,6 +213,23 @@ def test_no_account_goes_by_its_name(text: str) -> None:
     assert not re.search(r"""['"\\](SYSTEM|Administrators|Users|Everyone)['"]""", text)
 
 
+@pytest.mark.parametrize(
+    ("image", "program"),
+    [
+        (r"C:\WindowsAzure\Packages\WaAppAgent.exe", r"C:\WindowsAzure\Packages\WaAppAgent.exe"),
+        (r'"C:\Windows Azure\WaAppAgent.exe" -service', r"C:\Windows Azure\WaAppAgent.exe"),
+        (r"\??\c:\windowsazure\packages\WAAPPAGENT.EXE", r"c:\windowsazure\packages\WAAPPAGENT.EXE"),
+    ],
+)
+def test_the_program_whose_version_is_compared(image: str, program: str) -> None:
+    """What cannot be read from the service's ImagePath is no newer agent: it takes every spelling."""
+    found = re.search(r"Match\(\$Line, '([^']+)'(, 'IgnoreCase')?\)", POWERSHELL["agent"])
+    assert found
+    match = re.match(found[1], image, re.IGNORECASE if found[2] else 0)
+    assert match
+    assert match[1] == program
+
+
 # ---- the grammar of cmd, as far as it goes -------------------------------------------------------
 
 PROGRAMS = {

@@ -200,6 +200,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 EFFECTS: Mapping[str, Effect] = {
     "84184c281c7a4a560ca85cd47a897cbb78ce15a567b25160496b929f1134b6d6": restarted,
-    "26be5488a71fd7741aeeb639121e7ba8cd7cabc7dad40ad99066123d1f64f941": installed,
+    "4ad13b097d746b35140331376ccab04900c33dad6faf31941720b625de6f8fc1": installed,
 }
 """What each known work does, by its `digest`."""
