@@ -19,6 +19,10 @@ echo NOTHING: both services run, and start by themselves.
 exit /b 11
 
 :restart
+set "WHY=a snapshot is being taken"
+call :snapshot
+if errorlevel 2 goto silent
+if errorlevel 1 goto refused
 set SERVICE=WindowsAzureGuestAgent
 call :stop WindowsAzureGuestAgent
 if errorlevel 1 goto hangs
@@ -36,6 +40,8 @@ if errorlevel 1 goto stuck
 echo Both services run, and start by themselves.
 exit /b 0
 
+:silent
+set "WHY=vssadmin did not say within a minute whether a snapshot is being taken"
 :refused
 echo REFUSED: %WHY%.
 exit /b 10
@@ -49,6 +55,23 @@ exit /b 1
 sc query %SERVICE%
 echo FAILED: %SERVICE% did not come up within two minutes.
 exit /b 1
+
+rem The numbers of the writers' states stand in brackets in every language: 2 to 4 are a freeze under way.
+:snapshot
+start "" /b cmd /d /c "vssadmin list writers >listing 2>&1 & ren listing writers"
+set LEFT=30
+:listing
+if exist writers goto listed
+set /a LEFT=LEFT-1
+if "%LEFT%"=="0" exit /b 2
+call :pause 3
+goto listing
+:listed
+for %%n in (2 3 4) do (
+  find ": [%%n] " writers >nul
+  if not errorlevel 1 exit /b 1
+)
+exit /b 0
 
 :stop
 sc stop %1 >nul 2>&1

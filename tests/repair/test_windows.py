@@ -234,6 +234,14 @@ def test_services_are_started_and_set_to_start(name: str) -> None:
         assert guest.do(start_work("restart")).state == "done"
 
 
+def test_nothing_is_restarted_while_a_snapshot_is_taken() -> None:
+    with repaired("win-healthy", trouble=WindowsTrouble(snapshot=True)) as guest:
+        before = guest.state
+        result = guest.do(start_work("restart"))
+        assert (result.state, guest.state) == ("refused", before)
+        assert guest.do(start_work()).state == "nothing"
+
+
 def test_a_service_without_its_program_does_not_start() -> None:
     with repaired("win-image-path-gone") as guest:
         assert guest.do(start_work("restart")).state == "failed"

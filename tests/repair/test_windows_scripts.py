@@ -234,7 +234,7 @@ def test_the_program_whose_version_is_compared(image: str, program: str) -> None
 
 PROGRAMS = {
     "@echo", "call", "cd", "cmd", "del", "echo", "exit", "find", "for", "goto", "if", "mkdir", "move",
-    "msiexec", "ping", "reg", "rem", "ren", "sc", "set", "shutdown", "type", ")",
+    "msiexec", "ping", "reg", "rem", "ren", "sc", "set", "shutdown", "start", "type", ")",
 }  # fmt: skip
 
 

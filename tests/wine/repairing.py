@@ -3,7 +3,8 @@
 Stood in for, because Wine has none: PowerShell's step.ps1 (this class makes the folder, starts the task's
 batch detached, and answers from the same files), the scheduled task, the folder's ACL, and windows_agent.ps1,
 whose verdict rests on the installer's real SHA-256 and a signature status that the test gives. `ping` waits
-no time; msiexec's 1618 is told by a batch before the real one runs. Wine's sc knows no config.
+for a process at most; vssadmin is a batch that the test gives; msiexec's 1618 is told by a batch before
+the real one runs. Wine's sc knows no config.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from tests.wine.conftest import POLL, Prefix, WineGuest
 
 HOME = "ProgramData/FleetAuditor"
 SHARE = "\\\\files.example\\agent\\"
+PING = "@C:\\windows\\system32\\cmd.exe /d /c exit 0\n"
 STEP = command_line(Script(pieces()[0].text, Shell.POWERSHELL))
 
 
@@ -38,6 +40,7 @@ class RepairingWine(WineGuest):
         self.signature = "Valid"
         self.how = "install"
         self.busy = 0
+        self.writers = ""
         self.powershell = True
 
     def run(
@@ -58,14 +61,19 @@ class RepairingWine(WineGuest):
         given = arguments(contents)
         assert given is not None
         self.executions[place.name] += 1
-        stand_ins = {"ping.cmd": "@exit /b 0", **(self._powershell(given) if self.powershell else {})}
+        stand_ins = {"ping.cmd": self._ping(given), **(self._powershell(given) if self.powershell else {})}
         stand_ins |= {"msiexec.cmd": self._msiexec()} if self.busy else {}
+        stand_ins |= {"vssadmin.cmd": self.writers} if self.writers else {}
         for name, text in {**contents, **stand_ins}.items():
             (place / name).write_text(text, encoding="ascii", newline="\r\n" if name in stand_ins else "")
         for number in range(self.busy):
             (place / f"busy{number}").touch()
         batch = f"C:\\{HOME}\\{place.name}\\run.cmd".replace("/", "\\")
         self.tasks.append(self._prefix.start("cmd", "/d", "/c", batch, output=place / "task.log"))
+
+    def _ping(self, given: tuple[str, ...]) -> str:
+        """One that waits for a process where the batch waits for another: while it lists writers."""
+        return PING if len(given) < 2 else "@exit /b 0\n"
 
     def _powershell(self, given: tuple[str, ...]) -> dict[str, str]:
         if len(given) < 2:

@@ -123,7 +123,7 @@ def server(prefix: Prefix, installers: Path) -> Iterator[Repaired]:
 def repaired(server: Repaired) -> Iterator[Repaired]:
     """A guest without an agent, before and after."""
     wine = server.wine
-    wine.signature, wine.how, wine.busy, wine.powershell = "Valid", "install", 0, True
+    wine.signature, wine.how, wine.busy, wine.powershell, wine.writers = "Valid", "install", 0, True, ""
     yield server
     server.guest.server.faults.clear()
     if server.version() is not None:
@@ -262,6 +262,27 @@ def test_services_are_started_and_restarted(repaired: Repaired) -> None:
     assert repaired.services() == {"RdAgent": (2, 1), "WindowsAzureGuestAgent": (2, 1)}
     assert (repaired.start().state, repaired.services()) == ("done", RUNNING)
     assert (repaired.start("restart").state, repaired.services()) == ("done", RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [(1, "done"), (2, "refused"), (3, "refused"), (4, "refused"), (5, "done")]
+)
+def test_no_service_is_stopped_while_a_snapshot_is_taken(
+    repaired: Repaired, state: int, expected: str
+) -> None:
+    repaired.install("new")
+    repaired.wine.writers = f"@echo    Status: [1] Stabil\n@echo    Status: [{state}] Wartet\n"
+    result = repaired.start("restart")
+    assert (result.state, repaired.services()) == (expected, RUNNING)
+    assert ("REFUSED: a snapshot is being taken." in result.output) == (expected == "refused")
+
+
+def test_no_service_is_stopped_where_vssadmin_says_nothing(repaired: Repaired) -> None:
+    repaired.install("new")
+    repaired.wine.writers = "@exit 0\n"  # takes its cmd along, so that the listing is never ended
+    result = repaired.start("restart")
+    assert (result.state, repaired.services()) == ("refused", RUNNING)
+    assert "vssadmin did not say within a minute" in result.output
 
 
 def test_a_service_that_is_not_there_cannot_be_started(repaired: Repaired) -> None:

@@ -92,6 +92,8 @@ def restarted(scene: Scene) -> Outcome:
             return Outcome(state, REFUSED_STATUS, f"REFUSED: the service {name} does not exist.")
     if scene.arguments == ("start",) and all(_runs(state, name) for name in _SERVICES):
         return Outcome(state, NOTHING_STATUS, "NOTHING: both services run, and start by themselves.")
+    if scene.arguments == ("restart",) and scene.trouble.snapshot:
+        return Outcome(state, REFUSED_STATUS, "REFUSED: a snapshot is being taken.")
     return _started(state, scene.trouble, 0)
 
 
@@ -199,7 +201,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 EFFECTS: Mapping[str, Effect] = {
-    "84184c281c7a4a560ca85cd47a897cbb78ce15a567b25160496b929f1134b6d6": restarted,
+    "f558b94e89183ac9e396895f3f5d86a836a9f3f2faee5d1ee0a32758fb8119e5": restarted,
     "4ad13b097d746b35140331376ccab04900c33dad6faf31941720b625de6f8fc1": installed,
 }
 """What each known work does, by its `digest`."""
