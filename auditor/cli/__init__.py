@@ -14,6 +14,7 @@ from auditor.cli.config import config_app
 from auditor.cli.doctor import doctor
 from auditor.cli.remediations import remediations_app
 from auditor.cli.selftest import selftest_app
+from auditor.cli.standard_output import standard_output
 from auditor.credentials import hide
 from auditor.errors import AuditorError
 from auditor.exits import Exit
@@ -60,7 +61,8 @@ def root(
 def main() -> None:
     """Run the command line; the one place where an error becomes an exit code."""
     try:
-        app()
+        with standard_output():
+            app()
     except AuditorError as error:
         typer.echo(f"error: {visible(hide(str(error)))}", err=True)
         sys.exit(Exit.USAGE)

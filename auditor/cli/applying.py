@@ -18,6 +18,7 @@ from auditor import credentials, repairs
 from auditor.cli.options import Given, with_settings
 from auditor.cli.plans import LISTED, blast_radius, print_run
 from auditor.cli.remediate import PlanFile, remediate_app
+from auditor.cli.standard_output import summary_of
 from auditor.cli.terminal import Progress, print_table
 from auditor.errors import OutputError, PlanError, SettingsError
 from auditor.exits import Exit, repair_exit_code
@@ -252,9 +253,10 @@ def _watched(work: Coroutine[Any, Any, RepairRun], stop: Stop) -> RepairRun:
 def _finish(run: RepairRun, wanted: Settings, given: Given) -> None:
     paths = write_evidence(run, wanted.output)
     if not given.quiet:
-        print_run(run, Console(), most=LISTED)
-        for path in paths:
-            typer.echo(visible(f"Evidence: {path}"))
+        with summary_of("the evidence is written"):
+            print_run(run, Console(), most=LISTED)
+            for path in paths:
+                typer.echo(visible(f"Evidence: {path}"))
     raise typer.Exit(repair_exit_code(run))
 
 

@@ -1,11 +1,7 @@
 """`auditor audit` and `auditor inventory`."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -13,11 +9,12 @@ from rich.console import Console
 from auditor import credentials
 from auditor import run as runs
 from auditor.cli.options import Given, with_settings
+from auditor.cli.standard_output import summary_of
 from auditor.cli.terminal import Progress, print_summary, print_table
 from auditor.engine import Inventory
 from auditor.errors import SettingsError
 from auditor.exits import Exit, exit_code
-from auditor.model import AuditRun, Machine, Plane
+from auditor.model import Machine, Plane
 from auditor.output import write_reports
 from auditor.plugin import Renderer, load_checks, load_renderers
 from auditor.settings import settings
@@ -34,19 +31,9 @@ def audit(given: Given) -> None:
         run = asyncio.run(runs.audit(request, progress.update, progress.aside(credentials.ask)))
     paths = write_reports(run, renderers, wanted.output)
     if not given.quiet:
-        _summarise(run, paths)
-    raise typer.Exit(exit_code(run, wanted.fail_on))
-
-
-def _summarise(run: AuditRun, paths: Sequence[Path]) -> None:
-    """Print the summary; the reports are written, so an output that takes none costs no exit code."""
-    try:
-        # rich ends the program where nobody reads on (`| head`)
-        with suppress(SystemExit):
+        with summary_of("the reports are written"):
             print_summary(run, Console(), paths)
-    except OSError as error:
-        typer.echo(f"the summary cannot be printed: {error.strerror}; the reports are written", err=True)
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays until the program ends
+    raise typer.Exit(exit_code(run, wanted.fail_on))
 
 
 @with_settings

@@ -174,13 +174,8 @@ def show(
 def _print(content: bytes) -> None:
     if sys.stdout is None:
         raise OutputError("standard output is closed; name a file with --output")
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 @remediate_app.command("export")
