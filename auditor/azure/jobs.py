@@ -23,9 +23,9 @@ class JobInVault:
     container: str
 
 
-def window(now: datetime) -> str:
-    """The filter for the last 14 days; Recovery Services wants its times in this form, in UTC."""
-    return f"startTime eq '{_stamp(now - WINDOW)}' and endTime eq '{_stamp(now + timedelta(hours=1))}'"
+def window(now: datetime, back: timedelta = WINDOW) -> str:
+    """The filter for the last 14 days, or so long; Recovery Services wants its times in this form, in UTC."""
+    return f"startTime eq '{_stamp(now - back)}' and endTime eq '{_stamp(now + timedelta(hours=1))}'"
 
 
 def parse_job(entry: Any) -> JobInVault:

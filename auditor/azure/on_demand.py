@@ -3,21 +3,21 @@
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from auditor.azure import traffic, wire
-from auditor.azure.backup import container_of, of_azure_vms
+from auditor.azure.backup import container_of
 from auditor.azure.client import Arm
-from auditor.azure.jobs import is_running, parse_job, window
+from auditor.azure.job_watch import JobWatch
+from auditor.azure.jobs import is_running, lacks_reason, parse_job
 from auditor.azure.listing import read_list
 from auditor.azure.operations import follow, refused
 from auditor.azure.patience import Patience
 from auditor.azure.sweep import Sweep, Sweeper, same_vm, scheduled
 from auditor.errors import AuthenticationError, NotFound, PermissionMissing, SourceError
-from auditor.facts import Job, JobError, ProtectedItem, Unseen
+from auditor.facts import Job, JobError, ProtectedItem, Unseen, Vault
 from auditor.model import Machine
 from auditor.repair.seams import BackupProof
 from auditor.text import one_line
@@ -39,6 +39,7 @@ class OnDemand:
         self._arm = arm
         self._sweeper = sweeper
         self._patience = patience
+        self._watch = JobWatch(arm, patience.backup_pause)
 
     async def back_up(self, machine: Machine, since: datetime | None) -> BackupProof | Unseen:
         """Start a backup, or find the one begun since then; raises `SourceError` for an end not seen."""
@@ -48,12 +49,13 @@ class OnDemand:
         item = _item(sweep, machine)
         if item is None:
             return Unseen("the VM is not backed up: no vault holds it under protection")
+        begun = since or datetime.now(UTC)
         job: str | Unseen | None = await self._begun(machine, item, since) if since else None
         if job is None:
             job = await self._start_alone(item, sweep.running(machine))
         if isinstance(job, Unseen):
             return job
-        return await self._proof(item, await self._followed(job))
+        return await self._proof(item, await self._followed(item.vault, job, begun))
 
     async def _start_alone(self, item: ProtectedItem, running: Sequence[Job]) -> str | Unseen:
         if running:
@@ -62,9 +64,7 @@ class OnDemand:
 
     async def _begun(self, machine: Machine, item: ProtectedItem, since: datetime) -> str | None:
         """The id of the newest backup of the VM that began since then."""
-        vault = item.vault
-        call = traffic.jobs(vault.id, vault.subscription, window(datetime.now(UTC)))
-        listing = await read_list(self._arm, call, parse_job, of_azure_vms)
+        listing = await self._watch.look(item.vault, since)
         if listing.problems:
             raise listing.problems[0]
         container = container_of(None, item.id)
@@ -105,27 +105,36 @@ class OnDemand:
             return Unseen(f"Azure did not start the backup: {ended.said}")
         return f"{item.vault.id}/backupjobs/{_job_id(ended.body)}"
 
-    async def _followed(self, job_id: str) -> Job:
+    async def _followed(self, vault: Vault, job_id: str, begun: datetime) -> Job:
         """The job once it has ended; what passes by itself (a throttle, a lost connection) is waited out."""
-        call = traffic.job(job_id, job_id.split("/")[2])
-        end = time.monotonic() + self._patience.backup
         said = "it was still running"
-        while True:
-            try:
-                job = parse_job(await self._arm.get(call)).job
-                if not is_running(job):
-                    return job
-            except (AuthenticationError, PermissionMissing, NotFound, wire.WireError):
-                raise
-            except SourceError as error:
-                said = str(error)
-            rest = end - time.monotonic()
-            if rest <= 0:
-                raise SourceError(
-                    f"the end of the backup was not seen within {self._patience.backup:g} s ({said}); "
-                    f"its job is {job_id}"
-                )
-            await asyncio.sleep(min(self._patience.backup_pause, rest))
+        try:
+            async with asyncio.timeout(self._patience.backup):
+                while True:
+                    try:
+                        job = await self._seen(vault, job_id, begun)
+                        if not is_running(job):
+                            return job
+                        said = "it was still running"
+                    except (AuthenticationError, PermissionMissing, NotFound, wire.WireError):
+                        raise
+                    except SourceError as error:
+                        said = str(error)
+        except TimeoutError:
+            raise SourceError(
+                f"the end of the backup was not seen within {self._patience.backup:g} s ({said}); "
+                f"its job is {job_id}"
+            ) from None
+
+    async def _seen(self, vault: Vault, job_id: str, begun: datetime) -> Job:
+        """The job as the vault's list has it; by itself where that lacks it, or why it went wrong."""
+        listing = await self._watch.look(vault, begun)
+        job = next((entry.job for entry in listing.entries if entry.job.id == job_id.lower()), None)
+        if job is None and listing.failure is not None:
+            raise listing.failure
+        if job is not None and (is_running(job) or not lacks_reason(job)):
+            return job
+        return parse_job(await self._arm.get(traffic.job(job_id, vault.subscription))).job
 
     async def _proof(self, item: ProtectedItem, job: Job) -> BackupProof:
         if job.status.lower() != "completed":

@@ -1,17 +1,20 @@
 """What repairs ask of Azure and change there, on the wire of the simulated estate."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from auditor.azure.job_watch import JobWatch
 from auditor.azure.patience import Patience
 from auditor.azure.repairs import Repairs
 from auditor.azure.throttle import Gate
 from auditor.errors import SourceError
-from auditor.facts import Unseen
+from auditor.facts import Unseen, Vault
 from auditor.model import Machine
 from auditor.remedy import Request, StepResult
 from auditor.repair.seams import AzureRepairs, BackupProof, BackupsNow, VmNow
@@ -608,7 +611,7 @@ def test_no_backup_is_started_beside_another_job(play: Play) -> None:
         (Fault("/backup[?]", "POST", deny=True), "protectedItems/backup/action"),
         (Fault("/backup[?]", "POST", status=500), "may have started"),
         (Fault("operationsStatus", deny=True), "could not be followed"),
-        (Fault("backupJobs/[0-9a-f]", deny=True), "backupJobs/read"),
+        (Fault("backupJobs[?].*startTime", deny=True), "backupJobs/read"),
     ],
 )
 def test_a_backup_that_cannot_be_followed_is_unseen(play: Play, fault: Fault, said: str) -> None:
@@ -618,9 +621,74 @@ def test_a_backup_that_cannot_be_followed_is_unseen(play: Play, fault: Fault, sa
 
 
 def test_a_throttle_while_a_backup_runs_is_waited_out(play: Play) -> None:
-    fault = Fault("backupJobs/[0-9a-f]", status=429, headers={"Retry-After": "4"}, times=2)
+    fault = Fault("backupJobs[?].*startTime", status=429, headers={"Retry-After": "4"}, times=2)
     patience = Patience(max_wait=1, backup=60, pause=0.02, backup_pause=0.1)
     assert play(back_up, fault, options=SHORT, patience=patience, gate=Gate()).status == "Completed"
+
+
+def in_one_vault(most: int) -> list[Vm]:
+    """VMs that one vault backs up."""
+    busy = {job.container.lower() for vault in ESTATE.vaults for job in vault.jobs if job.takes is None}
+    healthy = [
+        vm
+        for vm in ESTATE.vms
+        if vm.scenario.name == "healthy" and not any(one.endswith(f";{vm.name.lower()}") for one in busy)
+    ]
+    vault, count = Counter(map(home_of, healthy)).most_common(1)[0]
+    assert count >= most
+    return [vm for vm in healthy if home_of(vm) == vault][:most]
+
+
+def test_backups_of_a_vault_are_followed_by_its_list_and_not_each_on_its_own(play: Play) -> None:
+    machines = list(map(machine_of, in_one_vault(6)))
+    patience = Patience(max_wait=60, backup=30, pause=0.02, backup_pause=0.2)
+
+    async def scenario(server: RunningServer, repairs: AzureRepairs) -> Any:
+        found = await asyncio.gather(*map(repairs.back_up, machines))
+        return found, server.stats.requests["job.get"]
+
+    found, alone = play(scenario, options=Options(backup_seconds=1), patience=patience)
+    assert [getattr(proof, "status", proof) for proof in found] == ["Completed"] * len(machines)
+    assert alone == 0
+
+
+def test_all_who_follow_a_vault_share_its_looks_and_their_pace(open_arm: OpenArm) -> None:
+    """Ten who begin one after the other cost a page each half second, not ten."""
+    one = next(vault for vault in ESTATE.vaults if vault.id == home_of(IDLE))
+    vault = Vault(one.id.lower(), one.name, "", IDLE.subscription)
+    pause, pages = 0.5, 4  # of this list
+
+    async def follow(watch: JobWatch, place: int, end: float) -> int:
+        await asyncio.sleep(place * 0.05)
+        looks = 0
+        while time.monotonic() < end:
+            assert (await watch.look(vault, datetime.now(UTC) - timedelta(days=2))).problems == ()
+            looks += 1
+        return looks
+
+    async def run() -> tuple[list[int], int, float]:
+        async with serve_estate(ESTATE) as server, open_arm(server.url, server.ca_pem) as arm:
+            watch, began = JobWatch(arm, pause), time.monotonic()
+            looks = await asyncio.gather(*(follow(watch, place, began + 3) for place in range(10)))
+            return looks, server.stats.requests["job.list"], time.monotonic() - began
+
+    looks, asked, took = asyncio.run(run())
+    assert min(looks) >= 1
+    assert asked <= took / pause + pages, (looks, asked, took)
+
+
+def test_a_job_that_the_list_lacks_is_asked_for_by_itself(play: Play) -> None:
+    fault = Fault("backupJobs[?].*startTime", status=200, body=b'{"value": []}')
+    proof = play(back_up, fault, options=SHORT)
+    assert proof.status == "Completed"
+
+
+def test_a_job_on_a_page_that_cannot_be_read_is_not_told_as_ended(play: Play) -> None:
+    """Half a list says nothing of what it lacks."""
+    fault = Fault("backupJobs[?].*startTime", truncate_json=True)
+    found = play(back_up, fault, options=SHORT)
+    assert isinstance(found, Unseen)
+    assert "not JSON" in found.reason
 
 
 def test_a_backup_is_followed_for_a_bounded_time(play: Play) -> None:
