@@ -30,14 +30,16 @@ def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", ESTATE.client_secret)
 
 
-def diagnose(*grants: Grant, faults: Iterable[Fault] = ()) -> dict[str, Diagnosis]:
+def diagnose(
+    *grants: Grant, faults: Iterable[Fault] = (), machines_in: Iterable[str] = ()
+) -> dict[str, Diagnosis]:
     async def run() -> tuple[Diagnosis, ...]:
         options = Options(grants=grants)
         async with (
             serve_estate(ESTATE, options=options, faults=faults) as server,
             open_azure(server.url, ca_bundle=server.ca_pem, max_wait=1) as azure,
         ):
-            rows = await diagnose_azure(azure)
+            rows = await diagnose_azure(azure, {path.rpartition("/")[2] for path in machines_in})
             assert not any(server.stats.requests[kind] for kind in ("vm.patch", "vm.reapply", "item.backup"))
             return rows
 
@@ -106,6 +108,32 @@ def test_a_right_in_some_resource_groups_is_named_with_them() -> None:
     assert row.status == "missing"
     assert "in Contoso Production only in the resource groups rg-web, not in" in row.detail
     assert "not in Contoso Platform" in row.detail
+
+
+READER = Grant(actions=("*/read",))
+
+
+@pytest.mark.parametrize(
+    ("machines_in", "wanted"),
+    [((FIRST,), set()), ((SECOND,), set(REMEDIATE)), ((FIRST, THIRD), set(REMEDIATE)), ((), set(REMEDIATE))],
+)
+def test_repairs_need_rights_only_where_there_are_machines(
+    machines_in: tuple[str, ...], wanted: set[str]
+) -> None:
+    rows = diagnose(READER, Grant(FIRST), machines_in=machines_in)
+    assert missing(rows) - set(OPTIONAL) == {action for action in wanted if not action.endswith("/read")}
+    examined = {name for name, row in rows.items() if row.detail.endswith("examined: both roles")}
+    assert len(examined) == (len(machines_in) or 3)
+
+
+def test_a_read_that_another_subscription_refuses_is_no_lack_here() -> None:
+    rows = diagnose(EVERYTHING, faults=[Fault(f"{THIRD}/.*recoveryPoints", deny=True)], machines_in=[FIRST])
+    assert missing(rows) == set()
+
+
+def test_audits_read_everywhere_whatever_is_in_scope() -> None:
+    without = Grant(THIRD, not_actions=("Microsoft.RecoveryServices/*/backupJobs/*",))
+    assert missing(diagnose(Grant(FIRST), Grant(SECOND), without, machines_in=[FIRST])) == {JOBS}
 
 
 def test_a_denial_that_the_permissions_do_not_show_is_found_by_the_read() -> None:

@@ -20,22 +20,16 @@ async def examine(arm: Arm, wanted: frozenset[str]) -> Examination:
     selection = await select(arm, Scope())
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(subscription: Subscription) -> tuple[Seen, dict[str, Read]]:
+    async def one(subscription: Subscription) -> Seen:
         async with slots:
             reads = await _reads(arm, subscription)
-            return await _permissions(arm, subscription, reads.groups, wanted), reads.results
+            seen = await _permissions(arm, subscription, reads.groups, wanted)
+            if seen.problem is None:
+                reads.results["Microsoft.Authorization/permissions/read"] = Read(worked=True)
+            return replace(seen, reads=reads.results)
 
     found = await asyncio.gather(*(one(subscription) for subscription in selection.visible))
-    results: dict[str, Read] = {}
-    for _, reads in found:
-        results.update({action: read for action, read in reads.items() if not _worked(results.get(action))})
-    if any(seen.problem is None for seen, _ in found):
-        results["Microsoft.Authorization/permissions/read"] = Read(worked=True)
-    return Examination(tuple(seen for seen, _ in found), selection.limits, results)
-
-
-def _worked(read: Read | None) -> bool:
-    return read is not None and read.worked
+    return Examination(tuple(found), selection.limits)
 
 
 async def _permissions(

@@ -64,7 +64,7 @@ class Seen:
     """A subscription: what the identity may do there, and in each resource group that it sees.
 
     Groups are read only where the subscription alone does not allow everything. `problem` says why the
-    permissions could not be read.
+    permissions could not be read; `reads` holds by action how the harmless reads in it went.
     """
 
     id: str
@@ -73,6 +73,7 @@ class Seen:
     permissions: tuple[Permission, ...] = ()
     groups: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
     problem: str | None = None
+    reads: Mapping[str, "Read"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,16 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found; `reads` holds by action the read that went best, wherever that was."""
+    """What was found."""
 
     seen: tuple[Seen, ...]
     limits: tuple[Limit, ...]
-    reads: Mapping[str, Read]
+
+
+def best_read(seen: Iterable[Seen], action: str) -> Read | None:
+    """The read for an action that went best in these subscriptions; None where none was tried."""
+    tried = [one.reads[action] for one in seen if action in one.reads]
+    return next((read for read in tried if read.worked), tried[-1] if tried else None)
 
 
 def _among(action: str, patterns: Iterable[str]) -> bool:

@@ -13,8 +13,9 @@ from auditor import credentials
 from auditor import run as runs
 from auditor.cli.options import Given, with_settings
 from auditor.cli.terminal import Progress, print_table
-from auditor.doctor import MISSING, OK, UNKNOWN, Diagnosis, diagnose_azure
+from auditor.doctor import MISSING, OK, UNKNOWN, Diagnosis, diagnose_azure, signed_out
 from auditor.engine import Inventory
+from auditor.errors import AuthenticationError
 from auditor.exits import Exit
 from auditor.facts import Facts, Unseen
 from auditor.model import Machine, Plane, Platform
@@ -49,12 +50,16 @@ def doctor(
 
 async def _examine(request: runs.Request, most: int | None, progress: Progress) -> list[Diagnosis]:
     rows: list[Diagnosis] = []
+    try:
+        found = await runs.inventory(request)
+    except AuthenticationError as error:
+        return [signed_out(error)]
     async with runs.azure_for(request.settings) as azure:
         if azure is not None:
-            rows += await diagnose_azure(azure)
+            there = {machine.subscription.lower() for machine in found.machines if machine.in_azure}
+            rows += await diagnose_azure(azure, there)
     if any(row.status == MISSING and row.subject == "Azure: sign-in" for row in rows):
         return rows
-    found = await runs.inventory(request)
     told = {row.subject for row in rows}
     rows += [row for row in not_found(found) if row.subject not in told]
     return [*rows, *await _guests(request, found.machines, most, progress)]
