@@ -4,29 +4,41 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 
-from auditor.remedy import Plan, Request
+from auditor.remedy import MachinePlan, Plan, Request
 from auditor.repair.export import about, heading, in_windows_guest, parts, said
+from auditor.repair.export_bash import LATER, TAIL, asked
 
 API = "2024-07-01"
 """The version of Microsoft.Compute that a raw request names."""
+
+HEAD = f"\nset -u\nfailed=\n{LATER}"
 
 _VERBS = ("reapply", "restart", "start", "redeploy")
 
 
 def as_az(plan: Plan) -> str:
     """The plan as a script of az commands."""
-    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), "set -eu", ""]
-    for machine in plan.touched:
-        lines.append(f"# ---- {said(machine.machine.name)} ({said(machine.machine.id)})")
-        for part in parts(machine):
-            lines += [f"# {line}" for line in about(part)]
-            if part.step.request is not None:
-                lines.append(shlex.join(az_command(part.step.request)))
-            else:
-                other = "PowerShell" if in_windows_guest(part.step) else "bash"
-                lines.append(f"# this step is inside the guest: see the export for {other}")
-        lines.append("")
-    return "\n".join(lines)
+    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), HEAD]
+    for place, machine in enumerate(plan.touched, 1):
+        lines += _machine(f"machine_{place}", machine)
+    return "\n".join((*lines, TAIL))
+
+
+def _machine(name: str, machine: MachinePlan) -> Iterator[str]:
+    yield f"# ---- {said(machine.machine.name)} ({said(machine.machine.id)})"
+    yield f"{name}() {{"
+    for part in parts(machine):
+        yield from (f"# {line}" for line in about(part))
+        if part.step.request is None:
+            other = "PowerShell" if in_windows_guest(part.step) else "bash"
+            yield f"# this step is inside the guest: see the export for {other}"
+            continue
+        if part.again and part.first:
+            yield asked(part)
+        yield f"{shlex.join(az_command(part.step.request))} || return 1"
+    yield "return 0"
+    yield "}"
+    yield f'{name} || failed="$failed "{shlex.quote(said(machine.machine.name))}\n'
 
 
 def az_command(request: Request) -> tuple[str, ...]:

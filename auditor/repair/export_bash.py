@@ -31,7 +31,8 @@ send() {
   echo "step $step did not succeed" >&2
   return 1
 }
-
+"""
+LATER = r"""
 # AUDITOR_LATER=yes or no answers for every stage.
 later() {
   reply=${AUDITOR_LATER-}
@@ -39,17 +40,17 @@ later() {
   case $reply in y* | Y*) return 0 ;; *) return 1 ;; esac
 }
 """
-_TAIL = """
+TAIL = """
 [ -z "$failed" ] || { echo "not done on: $failed" >&2; exit 30; }
 """
 
 
 def as_bash(plan: Plan) -> str:
     """The plan as a script for bash; raises `PlanError` for a file that is to be pushed and is not there."""
-    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), _HEAD]
+    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), _HEAD + LATER]
     for place, machine in enumerate(plan.touched, 1):
         lines += _machine(f"machine_{place}", machine)
-    return "\n".join((*lines, _TAIL))
+    return "\n".join((*lines, TAIL))
 
 
 def _machine(name: str, machine: MachinePlan) -> Iterator[str]:
@@ -60,12 +61,17 @@ def _machine(name: str, machine: MachinePlan) -> Iterator[str]:
     for part in parts(machine):
         yield from (f"# {line}" for line in about(part))
         if part.again and part.first:
-            words = f"{said(machine.machine.name)}: {part.stage.remediation}"
-            yield f"later {shlex.quote(words)} || return 0"
+            yield asked(part)
         yield from _step(part)
     yield "return 0"
     yield "}"
     yield f'{name} || failed="$failed "{shlex.quote(said(machine.machine.name))}\n'
+
+
+def asked(part: Part) -> str:
+    """The line that asks before a stage which an earlier one may have made needless."""
+    words = f"{said(part.machine.machine.name)}: {part.stage.remediation}"
+    return f"later {shlex.quote(words)} || return 0"
 
 
 def _step(part: Part) -> Iterator[str]:

@@ -232,6 +232,53 @@ def test_az_gets_each_word_whole(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("betrayed"))
 
 
+FAKE_AZ = """#!/bin/sh
+printf '%s\\n' "$*" >>"$RECORD"
+case "$*" in *"${FAILS-nothing}"*) exit 3 ;; esac
+"""
+
+
+def run_az(plan: Plan, folder: Path, **env: str) -> tuple[int, list[str]]:
+    """The exit status, and each call of az."""
+    tools, record = folder / "bin", folder / "record"
+    tools.mkdir()
+    (tools / "az").write_text(FAKE_AZ)
+    (tools / "az").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-s"],
+        input=as_az(plan).encode(),
+        env={"PATH": f"{tools}:/usr/bin:/bin", "RECORD": str(record), **env},
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, record.read_text().splitlines()
+
+
+def azure_plan() -> Plan:
+    """Two machines, each with two stages for the same check."""
+    first = make("first", "extensions-enabled", answer=Remedy((ALLOW,)))
+    second = make("second", "extensions-enabled", answer=Remedy((REAPPLY,)))
+    facts = modelled(VM, allow_extension_operations=False)
+    other = replace(facts.machine, id=f"{facts.machine.id}-2", name="other")
+    return planned(facts, replace(facts, machine=other), remediations=[first, second])
+
+
+@pytest.mark.parametrize(
+    ("env", "status", "calls"),
+    [
+        ({"AUDITOR_LATER": "yes"}, 0, ["update", "reapply", "update", "reapply"]),
+        ({"AUDITOR_LATER": "no"}, 0, ["update", "update"]),
+        ({"AUDITOR_LATER": "yes", "FAILS": "update"}, 30, ["update", "update"]),
+    ],
+)
+def test_az_asks_before_later_stages_and_goes_on_after_a_failure(
+    tmp_path: Path, env: dict[str, str], status: int, calls: list[str]
+) -> None:
+    found, called = run_az(azure_plan(), tmp_path, **env)
+    assert (found, [line.split()[1] for line in called]) == (status, calls)
+
+
 def test_az_runs_nothing_of_guests(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = subprocess.run(
