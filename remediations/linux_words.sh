@@ -15,14 +15,21 @@ limit() {
 
 # the snapshot extension freezes the file systems: whatever writes meanwhile hangs, and breaks the snapshot
 no_snapshot() {
+  { has grep && has ls; } || refuse "a snapshot in the guest could not be seen: grep or ls is missing"
   if grep -lE '[s]afefreeze|RecoveryServices[.]VMSnapshotLinux' /proc/[0-9]*/cmdline >/dev/null 2>&1 ||
     ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -q 'RecoveryServices[.]VMSnapshotLinux'; then
     refuse "the snapshot extension is at work in the guest (its file systems may be frozen)"
   fi
   lock=/etc/azure/MicrosoftRecoverySvcsSafeFreezeLock/SafeFreezeLockFile
-  if [ -e "$lock" ] && grep -q ":$(stat -c %i "$lock") " /proc/locks; then
-    refuse "the snapshot extension holds its freeze lock"
-  fi
+  [ -e "$lock" ] || return 0
+  inode=$(stat -c %i "$lock" 2>/dev/null) ||
+    refuse "the snapshot extension's freeze lock cannot be looked at: stat failed"
+  grep -q ":$inode " /proc/locks
+  case $? in
+    0) refuse "the snapshot extension holds its freeze lock" ;;
+    1) ;;
+    *) refuse "the snapshot extension's freeze lock cannot be looked at: /proc/locks is not readable" ;;
+  esac
 }
 
 # writable PATH...: by the mounts, since root may write anywhere else

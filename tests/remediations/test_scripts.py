@@ -190,6 +190,32 @@ def test_a_freeze_is_seen_and_looking_for_it_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize(
+    ("lacking", "locked", "status", "words"),
+    [
+        ("nothing", False, 0, b""),
+        ("nothing", True, 0, b""),
+        ("grep", False, 10, b"grep or ls is missing"),
+        ("ls", False, 10, b"grep or ls is missing"),
+        ("stat", True, 10, b"stat failed"),
+    ],
+)
+def test_a_freeze_that_cannot_be_looked_for_closes_the_gate(
+    tmp_path: Path, lacking: str, locked: bool, status: int, words: bytes
+) -> None:
+    for name in {"grep", "ls", "stat"} - {lacking}:
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    folder = "/etc/azure/MicrosoftRecoverySvcsSafeFreezeLock"
+    made = f"mkdir -p {folder} && touch {folder}/SafeFreezeLockFile" if locked else "true"
+    done = shell(
+        [],
+        f"mount -t tmpfs lab /etc && {made} || exit 99; PATH={tmp_path}; no_snapshot",
+        sh=("unshare", "-rmpf", "--mount-proc", "--kill-child", "sh"),
+    )
+    assert (done.returncode, words in done.stdout) == (status, True), done
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
     ("now", "status", "words"),
     [
         ("after", 0, b""),
