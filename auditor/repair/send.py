@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 PAUSE = 2.0
 MARGIN = 30.0
 """Seconds that a guest has for everything around the wait for the work."""
+USUAL = PATIENCE + MARGIN
 LOST = 120.0
 """Seconds without a word of a guest after which a step's end is not known."""
 
@@ -55,21 +56,26 @@ class Sender:
         """
         script = next(_script(command) for command in commands if command.shell)
         start = heard = time.monotonic()
-        pushed = work.payload is None
+        pushed, wait = work.payload is None, _first_wait(work)
         while True:
+            sent = time.monotonic()
             try:
                 if not pushed:
                     if bar := await self._push(machine, step, work, begun=begun):
                         return bar
                     pushed = True
-                said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
+                    sent = time.monotonic()
+                said = answer(await self.guests.send(machine, script, wait))
             except HostError as error:
                 logger.info("%s: step %s: %s", machine.id, step, error)
+                if wait > USUAL and time.monotonic() - sent >= USUAL:
+                    # the guard's time was no silence; from now on an answer comes as soon as ever
+                    heard, wait = time.monotonic(), USUAL
                 if time.monotonic() - heard > self.lost:
                     return StepResult("unknown", None, str(error))
                 await asyncio.sleep(self.pause)
                 continue
-            heard = time.monotonic()
+            heard, wait = time.monotonic(), USUAL
             if said.state != "running" or heard - start > work.limit:
                 return _definite(said)
 
@@ -81,7 +87,7 @@ class Sender:
         try:
             check_file(work)
             for script in push(step, work):
-                said = answer(await self.guests.send(machine, script, PATIENCE + MARGIN))
+                said = answer(await self.guests.send(machine, script, USUAL))
                 if said.state in ("nothing", "refused"):
                     return said if said.state == "refused" else None
                 if said.state != "done":
@@ -103,6 +109,11 @@ class Sender:
             return await self.azure.perform(step.request)
         except SourceError as error:
             return StepResult("unknown", None, str(error))
+
+
+def _first_wait(work: Work) -> float:
+    """Seconds for the first command: a guard runs in it, before the work, and has as long as that."""
+    return max(USUAL, work.limit) if work.guard else USUAL
 
 
 def _definite(said: StepResult) -> StepResult:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from auditor.errors import StoreError
+from auditor.errors import HostError, StoreError
 from auditor.hosts import CommandResult, Script, Shell
-from auditor.model import Machine, Status
-from auditor.remedy import Command, MachineRecord, Payload, Plan, RepairRun, Result, Step
+from auditor.model import Machine, Platform, Status
+from auditor.remedy import Command, MachineRecord, Payload, Plan, RepairRun, Result, Step, Work
 from auditor.repair.apply import INTERRUPTED, Application, Pace, Patience, Stop, options_of
 from auditor.repair.document import sealed
 from auditor.repair.gates import Limits
@@ -315,6 +315,34 @@ class Full:
             b"\nAUDITOR-STEP-BEGIN refused 10\n|too little room in /var/lib for the file\nAUDITOR-STEP-END\n"
         )
         return CommandResult(0, said, b"")
+
+
+class Slow:
+    """A guest whose guard takes a while; the limits that it was given are kept."""
+
+    def __init__(self, takes: float) -> None:
+        self.takes = takes
+        self.limits: list[float] = []
+
+    async def send(self, machine: Machine, script: Script, limit: float) -> CommandResult:
+        """An answer, where there was time for it."""
+        self.limits.append(limit)
+        if limit < self.takes:
+            raise HostError(f"no answer within {limit:g} s")
+        kind = b"running 0" if len(self.limits) == 1 else b"done 0"
+        return CommandResult(0, b"\nAUDITOR-STEP-BEGIN " + kind + b"\nAUDITOR-STEP-END\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("guard", "takes", "state", "limits"),
+    [(":", 40, "done", [600, 45]), ("", 40, "done", [45, 45]), (":", 601, "unknown", [600])],
+)
+def test_a_guard_has_as_long_as_the_work(guard: str, takes: float, state: str, limits: list[float]) -> None:
+    work, guest = Work(Shell.SH, "true", guard=guard, limit=600), Slow(takes)
+    machine = Machine("host/a", "a", Platform.LINUX, "hosts")
+    sender = Sender(guest, None, lost=-1, pause=0)
+    said = asyncio.run(sender.work(machine, "plan0000-1", work, (Command("true", "sh"),)))
+    assert (said.state, guest.limits) == (state, limits)
 
 
 def test_a_file_that_finds_no_room_is_a_refusal_and_not_an_unknown_end(
