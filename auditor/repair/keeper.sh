@@ -41,10 +41,15 @@ prune() {
     set -- "$home/$old"/ended-*
     [ ! -e "$1" ] || rm -rf "${home:?}/$old"
   done
+  # what was sent for a step that did not begin in a week: who still wants it done sends it again
+  find "$home" -mindepth 1 -maxdepth 1 -type d -mtime +7 2>/dev/null | while read -r old; do
+    [ -e "$old/started" ] || rm -rf "$old"
+  done
 }
 
 # begin SHA256 ARGUMENT...
 begin() {
+  touch -c "$dir" # from here on no other step's keeper takes it for forgotten
   if [ "$1" != - ] && ! whole "$PAYLOAD" "$1"; then refuse 10 "the file for it has not arrived whole"; fi
   shift
   ! other=$(elsewhere) || refuse 10 "another step is at work in this guest: $other"

@@ -427,6 +427,20 @@ def test_a_closed_gate_throws_the_file_away(guest: Guest, sent: Work) -> None:
     assert list((guest.folder / "lib").iterdir()) == []
 
 
+def test_a_file_that_was_never_used_goes_after_a_week(guest: Guest, sent: Work) -> None:
+    folders = {name: guest.receipt.parent / f"plan0000-{name}" for name in ("old", "fresh", "begun")}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        (folder / ("started" if name == "begun" else "payload.part")).touch()
+    pushed(guest, sent)
+    week = time.time() - 9 * 24 * 3600
+    for folder in (folders["old"], folders["begun"], guest.receipt):
+        os.utime(folder, (week, week))
+    assert guest.do(sent).state == "done"
+    assert {name for name, folder in folders.items() if folder.exists()} == {"fresh", "begun"}
+    assert guest.receipt.exists()
+
+
 def test_a_file_without_room_is_refused(guest: Guest, sent: Work) -> None:
     (first, *_) = push(STEP, sent)
     told = answer(guest.ask(first.text, setup="mount -t tmpfs -o size=1m lab /var/lib"))
