@@ -106,7 +106,7 @@ exit /b 10
 :hangs
 sc query %SERVICE%
 del /q agent.msi
-echo FAILED: %SERVICE% did not stop within a minute; only a restart of Windows ends it. Nothing was put aside.
+echo FAILED: %SERVICE% %TROUBLE%. Nothing was put aside.
 exit /b 1
 
 :failed
@@ -122,8 +122,10 @@ exit /b %errorlevel%
 
 rem ---- the old agent goes: its files and the keys of its services are kept beside the receipt. A service that
 rem does not stop would stay half deleted until Windows restarts, and no installer could bring it back. RdAgent
-rem installs and updates the other one, and may have started it again before it stopped itself.
+rem installs and updates the other one, and may have started it again before it stopped itself. What cannot be kept
+rem is not deleted.
 :clean
+set "TROUBLE=did not stop within a minute; only a restart of Windows ends it"
 set SERVICE=WindowsAzureGuestAgent
 sc stop WindowsAzureGuestAgent >nul 2>&1
 call :halted WindowsAzureGuestAgent
@@ -136,14 +138,21 @@ set SERVICE=WindowsAzureGuestAgent
 sc stop WindowsAzureGuestAgent >nul 2>&1
 call :halted WindowsAzureGuestAgent
 if errorlevel 1 exit /b 1
-call :remove RdAgent
-call :remove WindowsAzureGuestAgent
+set "TROUBLE=stays as it is: its key could not be exported"
+call :keep WindowsAzureGuestAgent
+if errorlevel 1 exit /b 1
+set SERVICE=RdAgent
+call :keep RdAgent
+if errorlevel 1 exit /b 1
+sc delete RdAgent
+sc delete WindowsAzureGuestAgent
 move "%AZURE%\Packages" "%RECEIPT%Packages"
 for /d %%f in (%AZURE%\GuestAgent*) do move "%%f" "%RECEIPT%"
 exit /b 0
 
-:remove
+:keep
+reg query "%SERVICES%\%1" >nul 2>&1
+if errorlevel 1 exit /b 0
 reg export "%SERVICES%\%1" %1.reg /y >nul 2>&1
-sc delete %1
-exit /b 0
+exit /b %errorlevel%
 

@@ -53,7 +53,8 @@ def test_all_that_can_be_repaired_is_ready(ended: tuple[subprocess.CompletedProc
 
 def test_the_run_shows_before_and_after(ended: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     ran, out = ended
-    assert re.search(r"verified +guest-agent-stopped .*agent-service: fail → pass", ran.stdout)
+    changes = r"verdict: not-ready → ready *\n +agent-service: fail → pass"
+    assert re.search(rf"verified +guest-agent-stopped .*{changes}", ran.stdout)
     assert "Evidence: out/repair.html" in ran.stdout
     written = {path.name for path in out.iterdir()}
     assert {"audit.html", "audit.json", "plan.json", "repair.html", "repair.json"} <= written

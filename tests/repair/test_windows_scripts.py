@@ -269,18 +269,19 @@ def test_a_batch_ends_only_where_it_says_so(name: str) -> None:
             assert before.startswith(("exit /b", "goto ")), line
 
 
-def test_no_service_is_deleted_before_both_have_stopped() -> None:
+def test_no_service_is_deleted_before_both_have_stopped_and_their_keys_are_kept() -> None:
     """One that does not stop is only marked for its deletion, and no installer can bring it back."""
     lines = [line.strip() for line in BATCHES["windows-agent"].splitlines()]
-    removed = [place for place, line in enumerate(lines) if line.startswith("call :remove")]
-    clean = lines[lines.index(":clean") : removed[0]]
+    deleted = [place for place, line in enumerate(lines) if line.startswith("sc delete")]
+    clean = lines[lines.index(":clean") : deleted[0]]
     for service in ("RdAgent", "WindowsAzureGuestAgent"):
-        place = clean.index(f"call :halted {service}")
-        assert clean[place + 1] == "if errorlevel 1 exit /b 1"
+        for call in ("halted", "keep"):
+            place = clean.index(f"call :{call} {service}")
+            assert clean[place + 1] == "if errorlevel 1 exit /b 1"
     # RdAgent may start the other one for as long as it runs itself
-    assert clean[-2:] == ["call :halted WindowsAzureGuestAgent", "if errorlevel 1 exit /b 1"]
-    deleted = lines.index("sc delete %1")
-    assert [line for line in lines if line.startswith("sc delete")] == ["sc delete %1"]
-    assert ":remove" in lines[deleted - 2 : deleted]
+    kept = next(place for place, line in enumerate(clean) if line.startswith("call :keep"))
+    halted = [line for line in clean[:kept] if line.startswith("call :halted")]
+    assert halted[-1] == "call :halted WindowsAzureGuestAgent"
+    assert [lines[place] for place in deleted] == ["sc delete RdAgent", "sc delete WindowsAzureGuestAgent"]
     after = lines[lines.index("call :clean") + 1]
     assert after == "if errorlevel 1 goto hangs"

@@ -202,6 +202,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 EFFECTS: Mapping[str, Effect] = {
     "f558b94e89183ac9e396895f3f5d86a836a9f3f2faee5d1ee0a32758fb8119e5": restarted,
-    "4ad13b097d746b35140331376ccab04900c33dad6faf31941720b625de6f8fc1": installed,
+    "efe6e0b9276d073b029dd2fde729dfcaf95447e0405465a5333c762a811d1128": installed,
 }
 """What each known work does, by its `digest`."""
