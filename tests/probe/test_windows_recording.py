@@ -74,6 +74,8 @@ def test_there_is_a_recording() -> None:
         ("http://168.63.129.16/?comp=versions",) * 2,
         ("ann@example.com", "somebody@example.invalid"),
         ("C:\\Users\\ann\\a.log", "C:\\Users\\user\\a.log"),
+        ("C:\\Users\\bob smith\\a.log", "C:\\Users\\user\\a.log"),
+        ("C:\\Users\\ann or C:\\x", "C:\\Users\\user or C:\\x"),
         ("    ProxyServer    REG_SZ    p.corp:80", "    ProxyServer    REG_SZ    redacted.invalid"),
         ("    no_proxy    REG_SZ    u:p@p.corp:80", "    no_proxy    REG_SZ    redacted.invalid"),
         ("    WinHttpSettings    REG_BINARY    2800AB", "    WinHttpSettings    REG_BINARY    00"),

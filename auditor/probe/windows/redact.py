@@ -12,7 +12,7 @@ _GUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORE
 _SID = re.compile(r"\bS-1-5-21-\d+-\d+-\d+(?:-\d+)?\b")
 _URL = re.compile(r"\b(https?://)([^\s\"'<>|]+)", re.IGNORECASE)
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_HOME = re.compile(r"(\\Users\\)[^\\\s\"|]+", re.IGNORECASE)
+_HOME = re.compile(r"(\\Users\\)(?:[^\\:\"|]+(?=\\)|[^\\\s\"|]+)", re.IGNORECASE)
 _RULE = re.compile(r"\|(Name|Desc|App|EmbedCtxt|LUOwn)=[^|]*")
 _FOUR = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]|\.\d)")
 _SIX = re.compile(
