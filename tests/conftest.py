@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # a property that holds slowly holds: machines that run the tests are busy with them
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# what is started in the background may ignore interrupts, and then so would every program that a test starts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def require_lane(name: str, present: bool) -> None:
