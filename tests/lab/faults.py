@@ -33,12 +33,12 @@ END
 chmod 755 /usr/local/bin/shell-killed-once
 """
 STATIC = f"""address=$(hostname -I | cut -d' ' -f1)
-ip address change "$address"/24 dev eth0 valid_lft forever preferred_lft forever
+ip address change "$address"/16 dev eth0 valid_lft forever preferred_lft forever
 mkdir -p /etc/network
 cat > /etc/network/interfaces <<END
 auto eth0
 iface eth0 inet static
-  address $address/24
+  address $address/16
   gateway {OPERATOR}
 END
 """

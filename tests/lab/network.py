@@ -5,17 +5,17 @@ from pathlib import Path
 
 from tests.lab.system import run
 
-OPERATOR = "192.0.2.1"
+OPERATOR = "198.18.0.1"
 WIRE = "168.63.129.16"
 IMDS = "169.254.169.254"
-NOBODY = "192.0.2.250"
+NOBODY = "198.18.255.250"
 LEASE = "valid_lft 86400 preferred_lft 86400"
 NAMESPACES = Path("/run/netns")
 
 
 def address(number: int) -> str:
     """A guest's address."""
-    return f"192.0.2.{number}"
+    return f"198.18.{number >> 8}.{number & 255}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Network:
             self.name,
             "link set lo up",
             # without an address of its own a bridge takes one of its ports', another one as guests come
-            "link add lab address 02:00:00:00:01:00 type bridge",
-            f"addr add {OPERATOR}/24 dev lab",
+            "link add lab address 02:00:00:01:00:00 type bridge",
+            f"addr add {OPERATOR}/16 dev lab",
             "link set lab up",
             f"addr add {WIRE}/32 dev lo",
             f"addr add {IMDS}/32 dev lo",
@@ -52,7 +52,7 @@ class Network:
         name = self.guest(number).name
         run("ip", "netns", "add", name)
         # the same address always with the same MAC: nobody's neighbour table is ever wrong
-        mac = f"02:00:00:00:00:{number:02x}"
+        mac = f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"
         self._inside(
             self.name,
             f"link add g{number} type veth peer name eth0 address {mac} netns {name}",
@@ -61,7 +61,7 @@ class Network:
         self._inside(
             name,
             "link set lo up",
-            f"addr add {address(number)}/24 dev eth0 {LEASE}",
+            f"addr add {address(number)}/16 dev eth0 {LEASE}",
             "link set eth0 up",
             f"route add default via {OPERATOR}",
             f"route add {WIRE} via {OPERATOR}",
