@@ -19,7 +19,7 @@ demo: $(READY) ## Audit and repair a simulated estate, write the reports to out/
 	$(BIN)/auditor demo
 
 test: $(READY) ## Every test that needs no root
-	$(PYTEST) -n $(if $(WORKERS),$(WORKERS),auto) -m "not ($(LANES))" $(ARGS)
+	$(PYTEST) -n $(if $(WORKERS),$(WORKERS),auto) --dist worksteal -m "not ($(LANES))" $(ARGS)
 
 test-root: test-lab test-windows ## As root: real Debian guests, Wine's own programs, a real KDC (docs/lab.md)
 
@@ -67,7 +67,7 @@ $(KERBEROS): $(READY)
 
 $(AZ)/.made-ready: constraints-az.txt
 	$(PYTHON) -m venv $(AZ)
-	$(AZ)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-az.txt azure-cli
+	$(AZ)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints-az.txt azure-cli
 	touch $@
 
 $(PEERS)/.made-ready: constraints-peers.txt
