@@ -5,17 +5,17 @@ from pathlib import Path
 
 from tests.lab.system import run
 
-OPERATOR = "198.18.0.1"
+OPERATOR = "192.0.2.1"
 WIRE = "168.63.129.16"
 IMDS = "169.254.169.254"
-NOBODY = "198.18.255.250"
+NOBODY = "192.0.254.250"
 LEASE = "valid_lft 86400 preferred_lft 86400"
 NAMESPACES = Path("/run/netns")
 
 
 def address(number: int) -> str:
     """A guest's address."""
-    return f"198.18.{number >> 8}.{number & 255}"
+    return f"192.0.{2 + (number >> 8)}.{number & 255}"
 
 
 @dataclass(frozen=True, slots=True)
