@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from auditor.remedy import MachinePlan, Plan, Request
-from auditor.repair.export import about, heading, in_windows_guest, parts, said
-from auditor.repair.export_bash import LATER, TAIL, asked
+from auditor.repair.export import about, in_windows_guest, parts, said
+from auditor.repair.export_bash import LATER, asked, bash_script
 
 API = "2024-07-01"
 """The version of Microsoft.Compute that a raw request names."""
@@ -18,10 +18,7 @@ _VERBS = ("reapply", "restart", "start", "redeploy")
 
 def as_az(plan: Plan) -> str:
     """The plan as a script of az commands."""
-    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), HEAD]
-    for place, machine in enumerate(plan.touched, 1):
-        lines += _machine(f"machine_{place}", machine)
-    return "\n".join((*lines, TAIL))
+    return bash_script(plan, HEAD, _machine)
 
 
 def _machine(name: str, machine: MachinePlan) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A plan for bash: each step's own script over ssh, as a here-document, byte for byte."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from auditor.hosts import Script, Shell
 from auditor.hosts.commands import command_line
@@ -47,9 +47,14 @@ TAIL = """
 
 def as_bash(plan: Plan) -> str:
     """The plan as a script for bash; raises `PlanError` for a file that is to be pushed and is not there."""
-    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), _HEAD + LATER]
-    for place, machine in enumerate(plan.touched, 1):
-        lines += _machine(f"machine_{place}", machine)
+    return bash_script(plan, _HEAD + LATER, _machine)
+
+
+def bash_script(plan: Plan, head: str, machine: Callable[[str, MachinePlan], Iterable[str]]) -> str:
+    """A script for bash: its heading, a function for each machine by its name there, and the calls of all."""
+    lines = ["#!/usr/bin/env bash", *(f"# {line}" for line in heading(plan)), head]
+    for place, one in enumerate(plan.touched, 1):
+        lines += machine(f"machine_{place}", one)
     return "\n".join((*lines, TAIL))
 
 
