@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import require_lane
 from tests.lab.bases import SUITES, Base, base
 from tests.lab.estate import Report, audit, azure_id, entry, running, write_known_hosts
-from tests.lab.faults import FAULTS, SECRETS
+from tests.lab.faults import FAULTS, SECRETS, VERSIONS
 from tests.lab.guests import Guest
 from tests.lab.lab import Lab
 from tests.lab.rpms import FAMILIES, rpm_base
@@ -54,7 +54,7 @@ def suite(request: pytest.FixtureRequest, bases: Mapping[str, Future[Base]]) -> 
 def estate(lab: Lab, suite: Base) -> Iterator[Mapping[str, Guest]]:
     """Every fault of a suite in a guest of its own."""
     with running(lab, suite, FAULTS) as guests:
-        lab.services.wait_for_report(guests["healthy"].address)
+        lab.services.wait_for_report(guests["healthy"].address, VERSIONS[suite.suite])
         yield guests
 
 

@@ -87,13 +87,15 @@ class Services:
         """Listen no more."""
         self._open.close()
 
-    def wait_for_report(self, address: str, timeout: float = 60) -> dict[str, Any]:
-        """What the agent at an address says of itself, once it says it is ready."""
+    def wait_for_report(self, address: str, version: str, timeout: float = 120) -> None:
+        """Return once the agent at an address says it is ready, and of this version.
+
+        A report is the last one sent: it may still be that of an agent which was replaced a moment ago.
+        """
         end = time.monotonic() + timeout
-        while self.reports.get(address, {}).get("status") != "Ready":
-            assert time.monotonic() < end, f"no agent reported from {address}: {self.reports.get(address)}"
+        while (told := self.reports.get(address, {})).get("status") != "Ready" or told["version"] != version:
+            assert time.monotonic() < end, f"no agent {version} reported from {address}: {told}"
             time.sleep(0.1)
-        return self.reports[address]
 
     # ---- answers --------------------------------------------------------------------------------
 
