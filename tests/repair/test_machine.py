@@ -156,6 +156,17 @@ def test_a_step_that_may_never_have_been_sent_waits_for_a_backup_too(
     assert "half done, and now closed: backup-running" in record.reason
 
 
+def test_taking_back_waits_for_a_backup_too(journal: SqliteJournal, workshop: Workshop) -> None:
+    plan = of_a_vm(plan_of(workshop, [[Doing("true", undo=UNDO)]]))
+    run = journal.begin(plan, {})
+    record = go_on(journal, plan, VmEyes(workshop, job_at=2), run)
+    assert record.result is None
+    assert "half done, and now closed: backup-running" in record.reason
+    assert not (workshop.guest(NAME) / "undone").exists()
+    assert go_on(journal, plan, VmEyes(workshop), run).result is Result.ROLLED_BACK
+    assert (workshop.guest(NAME) / "undone").read_text() == "undone\n"
+
+
 @pytest.mark.parametrize(("stages", "looks"), [([[Doing()]], 1), ([[Doing("true"), Doing()]], 2)])
 def test_backups_are_looked_at_once_before_every_step(
     journal: SqliteJournal, workshop: Workshop, stages: list[list[Doing]], looks: int
