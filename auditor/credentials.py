@@ -64,6 +64,18 @@ def hide(text: str) -> str:
     return text
 
 
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """Let go, at the end, of the secrets resolved within: for a process that goes on to other work."""
+    with _lock:
+        before = set(_resolved)
+    try:
+        yield
+    finally:
+        with _lock:
+            _resolved.intersection_update(before)
+
+
 def _spellings(value: str) -> set[str]:
     return {
         value,

@@ -2,16 +2,20 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from auditor.credentials import forgetting
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# a property that holds slowly holds: machines that run the tests are busy with them
-settings.register_profile("patient", deadline=None)
+# a property that holds slowly holds: machines that run the tests are busy with them; a run that decides over
+# a change tries what it tried before, and all others try something new
+settings.register_profile("patient", deadline=None, derandomize=bool(os.environ.get("AUDITOR_REQUIRE_LANES")))
 settings.load_profile("patient")
 
 # what is started in the background may ignore interrupts, and then so would every program that a test starts
@@ -39,6 +43,13 @@ def _no_settings_of_the_user(
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_other_tests_hide_nothing() -> Iterator[None]:
+    """What one test calls a secret, be it `else`, is an ordinary word in the next."""
+    with forgetting():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
 
-from auditor.credentials import HIDDEN, Secret, Secrets, check_reference, hide
+from auditor.credentials import HIDDEN, Secret, Secrets, check_reference, forgetting, hide
 from auditor.errors import SecretError
 
 CANARY = "canary-\"7\\<b>&é'"
@@ -62,6 +62,14 @@ def test_a_resolved_secret_is_taken_out_however_it_is_spelled(text: str) -> None
 def test_no_text_keeps_a_secret(secret: str, around: str) -> None:
     Secret(secret)
     assert secret not in hide(f"{around}{secret}{around}")
+
+
+def test_what_was_resolved_for_one_work_does_not_hide_words_of_the_next() -> None:
+    kept = Secret("kept-for-all")
+    with forgetting():
+        passing = Secret("passing")
+        assert hide(f"{kept.reveal()} {passing.reveal()}") == f"{HIDDEN} {HIDDEN}"
+    assert hide("kept-for-all passing") == f"{HIDDEN} passing"
 
 
 # ---- env, file ---------------------------------------------------------------------------------------
