@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -104,10 +105,13 @@ class Audit:
         if not self.checks:
             raise PluginError("no check is left to run; see `auditor checks`")
         started = started_at or datetime.now(UTC)
+        logger.info(
+            "%d machines, %d checks, rules %s", len(inventory.machines), len(self.checks), self.rules.name
+        )
         self._tell("Reading vaults", 0, None)
         vault_limits = await self.read_vaults(inventory.machines)
         results, limits = await self._results(inventory)
-        return AuditRun(
+        run = AuditRun(
             id=str(uuid.uuid4()),
             started_at=started,
             finished_at=datetime.now(UTC),
@@ -122,6 +126,8 @@ class Audit:
             ),
             machines=results,
         )
+        _note(run)
+        return run
 
     def _tell(self, stage: str, done: int, total: int | None) -> None:
         if self.progress is not None:
@@ -147,6 +153,7 @@ class Audit:
                 limits.extend(_limits(facts))
                 result = judge(facts, self.checks, self.rules)
                 results.append((index, result))
+                logger.debug("%s: %s", machine.id, result.verdict)
                 if self.witness is not None:
                     self.witness(facts, result)
                 self._tell("Auditing", len(results), total)
@@ -200,6 +207,18 @@ class Audit:
         if self.guests is None:
             return Unseen("no guest connection is configured for this machine", expected=False)
         return await _contained(machine, self.guests.probe(machine, view))
+
+
+def _note(run: AuditRun) -> None:
+    """What the log keeps of a run: what was not seen, and how the machines stand."""
+    for limit in run.coverage.limits:
+        logger.info("%s: not seen (%s): %s", limit.scope, limit.plane, limit.reason)
+    for lost in run.coverage.lost:
+        logger.info("%s: not audited: %s", lost.id, lost.reason)
+    counts = Counter(result.verdict for result in run.machines)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no machine"
+    audited, expected = run.coverage.audited, run.coverage.expected
+    logger.info("run %s: %d of %d machines audited: %s", run.id, audited, expected, told)
 
 
 def _not_asked(machine: Machine) -> Unseen:

@@ -34,6 +34,7 @@ def write_reports(run: AuditRun, renderers: Sequence[Renderer], directory: Path)
                 f"cannot write {path}: the {renderer.id} renderer crashed: {type(error).__name__}"
             )
         else:
+            logger.info("wrote %s", path)
             written.append(path)
     if problems:
         raise OutputError("; ".join([*problems, *(f"{path} was written" for path in written)]))

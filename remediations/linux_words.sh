@@ -1,8 +1,8 @@
 # Words of every script for Linux guests. A gate that is closed ends with 10 and its reason, before anything changed.
 
-refuse() { printf '%s\n' "$*"; exit 10; }
-nothing() { printf '%s\n' "$*"; exit 11; }
-fail() { printf '%s\n' "$*"; exit 1; }
+refuse() { printf 'REFUSED: %s\n' "$*"; exit 10; }
+nothing() { printf 'NOTHING: %s\n' "$*"; exit 11; }
+fail() { printf 'FAILED: %s\n' "$*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # limit SECONDS COMMAND...

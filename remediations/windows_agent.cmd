@@ -35,9 +35,8 @@ rem PowerShell's word counts, and not its exit code: a line with the hash, or no
 :fetch
 call powershell -NoLogo -NoProfile -NonInteractive -ExecutionPolicy Bypass -Command "& ([ScriptBlock]::Create([IO.File]::ReadAllText('windows_agent.ps1')))" >verdict
 type verdict
-set "WHY=PowerShell said so"
 find "AUDITOR-REFUSED" verdict >nul
-if not errorlevel 1 goto refused
+if not errorlevel 1 goto told
 find "AUDITOR-FAILED" verdict >nul
 if not errorlevel 1 exit /b 1
 set "WHY=the installer was not verified"
@@ -100,6 +99,7 @@ exit /b 11
 
 :refused
 echo REFUSED: %WHY%.
+:told
 del /q agent.msi 2>nul
 exit /b 10
 

@@ -64,6 +64,7 @@ def main() -> None:
         with standard_output():
             app()
     except AuditorError as error:
+        logger.info("ended with an error: %s", error)
         typer.echo(f"error: {visible(hide(str(error)))}", err=True)
         sys.exit(Exit.USAGE)
     except SystemExit as end:

@@ -102,8 +102,9 @@ def dial(address: str, port: int, timeout: float, adopt: Callable[["Wire"], None
     for count, (family, kind, protocol, _, target) in enumerate(targets):
         wire = Wire(family, kind, protocol)
         adopt(wire)
+        wire.settimeout(max(end - time.monotonic(), 0.1) / (len(targets) - count))
         try:
-            _connect(wire, target, where, max(end - time.monotonic(), 0.1) / (len(targets) - count))
+            _connect(wire, target, where, timeout)
         except Unreachable as error:
             failure = error
             wire.close()
@@ -135,7 +136,7 @@ def _look_up(address: str, port: int, answer: "queue.SimpleQueue[list[Any] | Exc
 
 
 def _connect(wire: Wire, target: Any, place: str, timeout: float) -> None:
-    wire.settimeout(timeout)
+    """Connect within the wire's share of the `timeout`."""
     try:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.connect(target)

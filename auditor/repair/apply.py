@@ -199,6 +199,7 @@ class _Run:
 
     async def _settle(self, key: str, outcome: Outcome) -> None:
         journal = self._work.journal
+        logger.info("%s: %s: %s", key, outcome.result or "not settled", outcome.reason)
         if outcome.result is None:
             self._open.add(key)
             await asyncio.to_thread(journal.leave, self._id, key, outcome.reason)

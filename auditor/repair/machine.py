@@ -1,6 +1,8 @@
 """One machine repaired: gates, stages, and the proof that its checks hold."""
 
 import asyncio
+import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +30,8 @@ from auditor.repair.seams import BackupProof
 if TYPE_CHECKING:
     from auditor.repair.apply import Application
 
+logger = logging.getLogger(__name__)
+
 HEARD = "vm-agent-ready"
 READY = "provisioningstate/succeeded"
 CONFIRMED_BY_AZURE = frozenset({HEARD, "extension-health", "backup-health"})
@@ -35,6 +39,9 @@ CONFIRMED_BY_AZURE = frozenset({HEARD, "extension-health", "backup-health"})
 DONE = frozenset({"done", "nothing"})
 UNTOUCHED = frozenset({"refused", "nothing"})
 LONGEST_PAUSE = 20.0
+LONGEST_REASON = 400
+_REASON = re.compile(r"(?:AUDITOR-)?(?:REFUSED|FAILED|NOTHING):? ")
+"""How the scripts mark the line that says why they ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +155,11 @@ class Mender:
         tried: list[Step] = []
         trouble = ""
         for step in stage.steps:
-            result = await self._step(step, tried)
+            result = await self._step(stage, step, tried)
             self._reboot = self._reboot or result.reboot
             tried.append(step)
             if result.state not in DONE:
-                trouble = f"{step.what}: {_words(result)}"
+                trouble = _told(step, result)
                 break
         present, left = await self._settled(stage.repairs, waiting=not trouble)
         if left and not trouble:
@@ -167,13 +174,13 @@ class Mender:
         """Whether an earlier process had begun to take a stage back."""
         return any(undo_id(step.id) in self._records for step in stage.steps)
 
-    async def _step(self, step: Step, tried: list[Step]) -> StepResult:
+    async def _step(self, stage: Stage, step: Step, tried: list[Step]) -> StepResult:
         record = self._records.get(step.id)
         result = record.result if record else None
         if result is None:
             result = await self._sent(step, record)
         if result.state == "refused":
-            raise _Ended(await self._refused(step, result, tried))
+            raise _Ended(await self._refused(f"{stage.remediation}: {_told(step, result)}", tried))
         return result
 
     async def _sent(self, step: Step, record: StepRecord | None) -> StepResult:
@@ -182,10 +189,12 @@ class Mender:
         journal = self._work.journal
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
         self._records[step.id] = StepRecord(step.id, begun)
+        logger.info("%s: step %s: %s", self._machine.id, step.id, step.what)
         result = await self._work.sender.do(self._machine, step, record.begun_at if record else None)
         if result.state in ("unknown", "running"):
             said = "it is not known what became of" if result.state == "unknown" else "still at work:"
             raise _Ended(Outcome(None, f"{said} {step.what} ({_words(result)}); resume looks again"))
+        logger.info("%s: step %s: %s", self._machine.id, step.id, result.state)
         await asyncio.to_thread(journal.record, self._run, self._machine.id, step.id, result)
         self._records[step.id] = StepRecord(step.id, begun, datetime.now(UTC), result)
         return result
@@ -204,12 +213,11 @@ class Mender:
                 raise _Ended(Outcome(None, f"half done, and now closed: {reason}"))
             raise _Ended(Outcome(Result.REFUSED, reason))
 
-    async def _refused(self, step: Step, result: StepResult, tried: list[Step]) -> Outcome:
+    async def _refused(self, reason: str, tried: list[Step]) -> Outcome:
         """A gate in the guest: nothing was done by this step, and nothing before it if it was the first."""
         await self._take_back(tried)
         present = await self._look()
         after = standings(present.findings)
-        reason = f"{step.what}: {_words(result)}"
         if any(one.result and one.result.state not in UNTOUCHED for one in self._records.values()):
             ended = Result.ROLLED_BACK if self._rolled_back else Result.FAILED
             return Outcome(ended, f"refused by the guest after earlier steps: {reason}", after)
@@ -232,6 +240,7 @@ class Mender:
         await self._backup_closed()
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, key)
         self._records[key] = StepRecord(key, begun)
+        logger.info("%s: step %s: taking back: %s", self._machine.id, key, step.what)
         result = await self._work.sender.work(self._machine, key, undo, step.undo_commands)
         if result.state in ("unknown", "running"):
             raise _Ended(Outcome(None, f"it is not known whether this was taken back: {step.what}"))
@@ -326,8 +335,18 @@ class Mender:
         return Outcome(Result.NOT_CONFIRMED, f"checked again, but its backup: {said}", after, said)
 
 
+def _told(step: Step, result: StepResult) -> str:
+    return f"{_words(result)}; the step was: {step.what}"
+
+
 def _words(result: StepResult) -> str:
-    """The end of what a step said, in one line."""
+    """Why a step ended as it did, in one line: the reason first, and of a failure what was said before it."""
     lines = [line.strip() for line in result.output.splitlines() if line.strip()]
+    at = max((number for number, line in enumerate(lines) if _REASON.match(line)), default=len(lines))
+    reason = _REASON.sub("", " / ".join(lines[at:]), count=1)
+    before = " / ".join(lines[max(at - 3, 0) : at])[-LONGEST_REASON:]
+    if result.state == "refused" and reason:
+        return reason[:LONGEST_REASON]
+    said = f"{reason} (before that: {before})" if reason and before else reason or before or result.state
     status = f" (exit status {result.exit_status})" if result.exit_status else ""
-    return (" / ".join(lines[-3:])[-400:] or result.state) + status
+    return said[:LONGEST_REASON] + status

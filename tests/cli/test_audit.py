@@ -121,8 +121,13 @@ def test_quiet_prints_nothing_and_writes_both_reports(
     assert done.stderr == ""
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audit.html", "audit.json"]
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
-    assert lines
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    told, (found,) = [line["message"] for line in lines], report(tmp_path)["machines"]
+    assert f"{found['id']}: ready" in told
+    assert {f"wrote out/audit.{kind}" for kind in ("html", "json")} <= set(told)
+    assert [text.partition(": ")[2] for text in told if text.startswith("run ")] == [
+        "1 of 1 machines audited: 1 ready"
+    ]
 
 
 def test_the_secret_is_nowhere(program: Program, server: RunningServer, tmp_path: Path) -> None:

@@ -242,3 +242,34 @@ def test_a_check_that_applies_no_longer_holds_only_where_nothing_else_became_bad
     plan = plan_of(workshop, [[Doing(f'touch "$1/skipped"{more}')]])
     record = go_on(journal, plan, Lookout(workshop))
     assert record.result is result, record.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "echo Fetched 114 kB; echo 'REFUSED: apt would remove: network-manager'; exit 10",
+            "mend-0: apt would remove: network-manager; the step was: mend",
+        ),
+        (
+            r"printf 'AUDITOR-REFUSED the installer: its SHA-256 is 00\r\n'; exit 10",
+            "mend-0: the installer: its SHA-256 is 00; the step was: mend",
+        ),
+        (
+            r"printf 'a\nREFUSED: zypper will not do it: b\nc\n'; exit 10",
+            "mend-0: zypper will not do it: b / c; the step was: mend",
+        ),
+        (
+            r"printf '1\n2\n3\n4\nFAILED: the package manager failed\n'; exit 1",
+            "mend-0: the package manager failed (before that: 2 / 3 / 4) (exit status 1); the step was: mend",
+        ),
+        ("echo FAILED: alone; exit 1", "mend-0: alone (exit status 1); the step was: mend"),
+        (r"printf '1\n2\n3\n4\n'; exit 3", "mend-0: 2 / 3 / 4 (exit status 3); the step was: mend"),
+        ("exit 5", "mend-0: failed (exit status 5); the step was: mend"),
+        ("exit 10", "mend-0: refused (exit status 10); the step was: mend"),
+    ],
+)
+def test_what_stopped_a_machine_is_said_first(
+    journal: SqliteJournal, workshop: Workshop, text: str, reason: str
+) -> None:
+    assert go_on(journal, plan_of(workshop, [[Doing(text)]]), LocalEyes(workshop)).reason == reason

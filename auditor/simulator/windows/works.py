@@ -202,6 +202,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 EFFECTS: Mapping[str, Effect] = {
     "f558b94e89183ac9e396895f3f5d86a836a9f3f2faee5d1ee0a32758fb8119e5": restarted,
-    "efe6e0b9276d073b029dd2fde729dfcaf95447e0405465a5333c762a811d1128": installed,
+    "aab49fe4f6afff14c95c95952d44a854beff24b7a2bae3a6a1e1a662fcdf950a": installed,
 }
 """What each known work does, by its `digest`."""
