@@ -34,7 +34,6 @@ def write_reports(run: AuditRun, renderers: Sequence[Renderer], directory: Path)
                 f"cannot write {path}: the {renderer.id} renderer crashed: {type(error).__name__}"
             )
         else:
-            logger.info("wrote %s", path)
             written.append(path)
     if problems:
         raise OutputError("; ".join([*problems, *(f"{path} was written" for path in written)]))
@@ -69,8 +68,12 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
     if path.exists() and not path.is_file():
         with path.open("wb") as file:
             file.writelines(chunks)
-        return
-    path = path.resolve() if path.is_symlink() else path
+    else:
+        _replace(path.resolve() if path.is_symlink() else path, chunks)
+    logger.info("wrote %s", path)
+
+
+def _replace(path: Path, chunks: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:

@@ -1,7 +1,6 @@
 """`auditor remediate apply`, `resume` and `runs`: a plan carried out, and what became of it."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -38,8 +37,6 @@ from auditor.store.place import default_store
 from auditor.text import visible
 
 __all__ = ["remediate_app"]
-
-logger = logging.getLogger(__name__)
 
 PANEL = "Repairs"
 STOPPED = 130
@@ -275,6 +272,5 @@ def write_evidence(run: RepairRun, folder: Path) -> Sequence[Path]:
             write_whole(path, renderer.run(run))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-        logger.info("wrote %s", path)
         paths.append(path)
     return paths
