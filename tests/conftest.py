@@ -13,9 +13,8 @@ from auditor.credentials import forgetting
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# a property that holds slowly holds: machines that run the tests are busy with them; a run that decides over
-# a change tries what it tried before, and all others try something new
-settings.register_profile("patient", deadline=None, derandomize=bool(os.environ.get("AUDITOR_REQUIRE_LANES")))
+# a property that holds slowly holds: machines that run the tests are busy with them
+settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 # what is started in the background may ignore interrupts, and then so would every program that a test starts

@@ -87,7 +87,7 @@ class Services:
         """Listen no more."""
         self._open.close()
 
-    def wait_for_report(self, address: str, version: str, timeout: float = 120) -> None:
+    def wait_for_report(self, address: str, version: str, timeout: float = 60) -> None:
         """Return once the agent at an address says it is ready, and of this version.
 
         A report is the last one sent: it may still be that of an agent which was replaced a moment ago.

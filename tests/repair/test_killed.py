@@ -129,4 +129,5 @@ def test_nothing_is_lost_and_nothing_is_done_twice(mortals: Mortals, place: Path
     while kills < KILLS:
         kills += killed_until_done(mortals, place / f"run-{runs}", KILLS - kills)
         runs += 1
+    assert kills == KILLS
     print(f"{runs} runs were killed {kills} times")

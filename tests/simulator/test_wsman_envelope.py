@@ -140,7 +140,7 @@ def test_document_types_are_refused_at_once(text: bytes) -> None:
     start = time.monotonic()
     with pytest.raises(WsFault, match="no XML"):
         parse(text)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 0.5
 
 
 @pytest.mark.parametrize(
