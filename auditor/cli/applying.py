@@ -17,7 +17,7 @@ from rich.console import Console
 from auditor import credentials, repairs
 from auditor.cli.options import Given, with_settings
 from auditor.cli.plans import LISTED, blast_radius, print_run
-from auditor.cli.remediate import PlanFile, remediate_app
+from auditor.cli.remediate import PlanFile, remediate_app, repair_option
 from auditor.cli.standard_output import summary_of
 from auditor.cli.terminal import Progress, print_table
 from auditor.errors import OutputError, PlanError, SettingsError
@@ -38,7 +38,6 @@ from auditor.text import visible
 
 __all__ = ["remediate_app"]
 
-PANEL = "Repairs"
 STOPPED = 130
 WEEK = 7 * 24 * 60
 DECADE = 10 * 366 * 24
@@ -51,13 +50,10 @@ _WITHOUT = frozenset(
 
 Store = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", rich_help_panel=PANEL, help="The journal (default: in the user's state)"),
+    repair_option("The journal (default: in the user's state)", metavar="FILE"),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel=PANEL, help="Do not ask")]
-
-
-def _option(text: str, metavar: str = "N", **more: Any) -> Any:
-    return typer.Option(metavar=metavar, rich_help_panel=PANEL, help=text, **more)
+Yes = Annotated[bool, repair_option("Do not ask", "--yes", "-y")]
+_number = partial(repair_option, metavar="N")
 
 
 @partial(with_settings, without=_WITHOUT)
@@ -65,26 +61,29 @@ def apply(  # noqa: PLR0917 - typer reads options from parameters
     given: Given,
     file: PlanFile,
     yes: Yes = False,
-    wave: Annotated[str, _option("How far each wave goes", "WAVES")] = "5,25%,100%",
-    canary: Annotated[int, _option("Machines that have to be verified first", min=0)] = 1,
-    max_failures: Annotated[int, _option("Stop when more machines failed", min=0)] = 3,
-    max_machines: Annotated[int | None, _option("Touch no more machines", min=1)] = None,
-    at_once: Annotated[int, _option("Machines in work at the same time", min=1)] = 10,
-    per_availability_set: Annotated[int, _option("Of these in one availability set", min=1)] = 1,
-    per_subnet: Annotated[int, _option("Of these in one subnet", min=1)] = 5,
+    wave: Annotated[str, repair_option("How far each wave goes", metavar="WAVES")] = "5,25%,100%",
+    canary: Annotated[int, _number("Machines that have to be verified first", min=0)] = 1,
+    max_failures: Annotated[int, _number("Stop when more machines failed", min=0)] = 3,
+    max_machines: Annotated[int | None, _number("Touch no more machines", min=1)] = None,
+    at_once: Annotated[int, _number("Machines in work at the same time", min=1)] = 10,
+    per_availability_set: Annotated[int, _number("Of these in one availability set", min=1)] = 1,
+    per_subnet: Annotated[int, _number("Of these in one subnet", min=1)] = 5,
     window: Annotated[
-        str | None, _option("Only then, in UTC: 22:00-04:00, sat,sun 00:00-24:00", "WINDOW")
+        str | None, repair_option("Only then, in UTC: 22:00-04:00, sat,sun 00:00-24:00", metavar="WINDOW")
     ] = None,
     backup_margin: Annotated[
-        float, _option("Minutes to keep free before a backup", "MINUTES", min=0, max=WEEK)
+        float, repair_option("Minutes to keep free before a backup", metavar="MINUTES", min=0, max=WEEK)
     ] = 60,
     wait: Annotated[
-        float, _option("Minutes to wait until Azure hears the agent", "MINUTES", min=0, max=WEEK)
+        float,
+        repair_option("Minutes to wait until Azure hears the agent", metavar="MINUTES", min=0, max=WEEK),
     ] = 15,
     backup_now: Annotated[
-        bool, typer.Option("--backup-now", rich_help_panel=PANEL, help="Back up what is verified, to its end")
+        bool, repair_option("Back up what is verified, to its end", "--backup-now")
     ] = False,
-    max_age: Annotated[float, _option("Hours that a plan may be old", "HOURS", min=0, max=DECADE)] = 24,
+    max_age: Annotated[
+        float, repair_option("Hours that a plan may be old", metavar="HOURS", min=0, max=DECADE)
+    ] = 24,
     store: Store = None,
 ) -> None:
     """Apply a plan: gates, canary, waves; every machine is checked again, and the evidence is written."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -39,57 +39,55 @@ EXPORTERS: Mapping[str, Callable[[Plan], str]] = {
     "ansible": as_ansible,
 }
 PANEL = "Repairs"
+
+
+def repair_option(text: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
+    """An option of repairs, with its help."""
+    return typer.Option(*names, metavar=metavar, rich_help_panel=PANEL, help=text, **more)
+
+
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan's JSON file.", show_default=False)]
+Report = Annotated[Path | None, repair_option("Only what this audit.json found", "--from", metavar="RUN")]
+Allow = Annotated[
+    list[str] | None, repair_option("Let a remediation that asks first take part", metavar="ID")
+]
+AllowReboot = Annotated[bool, repair_option("Let steps reboot guests", "--allow-reboot")]
+WindowsAgent = Annotated[
+    str | None,
+    repair_option(
+        "Agent installer: https URL, share, or a local .msi to push",
+        "--windows-agent",
+        metavar="SOURCE",
+    ),
+]
+InstallerHash = Annotated[str | None, repair_option("The installer's SHA-256", metavar="HEX")]
+Publisher = Annotated[
+    str | None, repair_option("Its signer (default: Microsoft Corporation)", metavar="NAME")
+]
+LinuxPackage = Annotated[
+    Path | None,
+    repair_option(
+        "Agent package (.deb, .rpm) to push where no repository offers one",
+        "--linux-package",
+        metavar="FILE",
+    ),
+]
+PackageHash = Annotated[str | None, repair_option("The SHA-256 it must have", metavar="HEX")]
+Output = Annotated[Path | None, repair_option("The plan's file (default: out/plan.json)", metavar="FILE")]
 
 
 @partial(with_settings, without={"fail_on", "format", "target_region"})
 def plan(  # noqa: PLR0917 - typer reads options from parameters
     given: Given,
-    report: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="RUN", rich_help_panel=PANEL, help="Only what this audit.json found"),
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID", rich_help_panel=PANEL, help="Let a remediation that asks first take part"),
-    ] = None,
-    allow_reboot: Annotated[
-        bool, typer.Option("--allow-reboot", rich_help_panel=PANEL, help="Let steps reboot guests")
-    ] = False,
-    windows_agent_: Annotated[
-        str | None,
-        typer.Option(
-            "--windows-agent",
-            metavar="SOURCE",
-            rich_help_panel=PANEL,
-            help="Agent installer: https URL, share, or a local .msi to push",
-        ),
-    ] = None,
-    windows_agent_sha256: Annotated[
-        str | None, typer.Option(metavar="HEX", rich_help_panel=PANEL, help="The installer's SHA-256")
-    ] = None,
-    windows_agent_publisher: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", rich_help_panel=PANEL, help="Its signer (default: Microsoft Corporation)"
-        ),
-    ] = None,
-    linux_package_: Annotated[
-        Path | None,
-        typer.Option(
-            "--linux-package",
-            metavar="FILE",
-            rich_help_panel=PANEL,
-            help="Agent package (.deb, .rpm) to push where no repository offers one",
-        ),
-    ] = None,
-    linux_package_sha256: Annotated[
-        str | None, typer.Option(metavar="HEX", rich_help_panel=PANEL, help="The SHA-256 it must have")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=PANEL, help="The plan's file (default: out/plan.json)"),
-    ] = None,
+    report: Report = None,
+    allow: Allow = None,
+    allow_reboot: AllowReboot = False,
+    windows_agent_: WindowsAgent = None,
+    windows_agent_sha256: InstallerHash = None,
+    windows_agent_publisher: Publisher = None,
+    linux_package_: LinuxPackage = None,
+    linux_package_sha256: PackageHash = None,
+    output: Output = None,
 ) -> None:
     """Audit machines, and plan the repair of what is wrong; nothing is touched."""
     remediations = load_remediations()
