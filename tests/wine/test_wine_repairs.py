@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -31,6 +32,8 @@ pytestmark = [pytest.mark.wine, pytest.mark.timeout(300)]
 OLD, NEW = "2.7.41491", "2.7.41500"
 AGENT = '"HKLM\\SOFTWARE\\Microsoft\\Virtual Machine\\Guest" /v GuestAgentVersion /reg:64'
 RUNNING = {"RdAgent": (2, 4), "WindowsAzureGuestAgent": (2, 4)}
+STOPPED = 1
+STOPPING = 60.0
 NUMBERS = count(1)
 
 
@@ -69,6 +72,14 @@ class Repaired:
     def start(self, way: str = "start") -> StepResult:
         """The work of agent-restart."""
         return self.do(work("windows_restart", way, limit=120))[1]
+
+    def stop(self, *names: str) -> None:
+        """Stop services, and wait until they have: `sc stop` only asks them to."""
+        for name in names:
+            assert self.guest.cmd(f"sc stop {name}").exit_status == 0
+        end = time.monotonic() + STOPPING
+        while {self.services()[name][1] for name in names} != {STOPPED}:
+            assert time.monotonic() < end, self.services()
 
     def version(self) -> str | None:
         """What the installed agent wrote to the registry."""
@@ -160,7 +171,7 @@ def test_an_older_version_is_refused_by_msiexec_too(repaired: Repaired) -> None:
 def test_the_same_version_over_itself_brings_a_lost_program_back(repaired: Repaired) -> None:
     repaired.install("new")
     program = repaired.guest.prefix.drive / "WindowsAzure/Packages/WaAppAgent.exe"
-    repaired.guest.cmd("sc stop RdAgent")
+    repaired.stop("RdAgent")
     program.unlink()
     repaired.wine.how = "repair"
     _, result = repaired.install("new")
@@ -259,7 +270,7 @@ def test_services_are_started_and_restarted(repaired: Repaired) -> None:
     repaired.install("new")
     again = repaired.start()
     assert again.state == "nothing", again.output
-    assert repaired.guest.cmd("sc stop RdAgent & sc stop WindowsAzureGuestAgent").exit_status == 0
+    repaired.stop("RdAgent", "WindowsAzureGuestAgent")
     assert repaired.services() == {"RdAgent": (2, 1), "WindowsAzureGuestAgent": (2, 1)}
     assert (repaired.start().state, repaired.services()) == ("done", RUNNING)
     assert (repaired.start("restart").state, repaired.services()) == ("done", RUNNING)
@@ -295,7 +306,7 @@ def test_a_service_that_is_not_there_cannot_be_started(repaired: Repaired) -> No
 def test_the_old_agent_is_put_aside_before_a_clean_installation(repaired: Repaired) -> None:
     repaired.install("old")
     assert "NOTHING: both services run." in repaired.install("new", way="clean")[1].output
-    repaired.guest.cmd("sc stop RdAgent")
+    repaired.stop("RdAgent")
     old = repaired.guest.prefix.drive / "WindowsAzure/GuestAgent_2.7.1"
     old.mkdir()
     step, result = repaired.install("new", way="clean")
