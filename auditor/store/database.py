@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from auditor.errors import PlanError, StoreError
-from auditor.store.schema import migrate
+from auditor.store.schema import migrate, transaction
 
 
 class Database:
@@ -54,15 +54,8 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._turn, _told(self.path, self._wait):
-            self._connection.execute(begin)
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._turn, _told(self.path, self._wait), transaction(self._connection, begin):
+            yield self._connection
 
 
 def _make(path: Path) -> None:

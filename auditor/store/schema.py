@@ -5,7 +5,8 @@ is alive. Times are ISO 8601 in UTC; lists and mappings are JSON; the plan is th
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from auditor.errors import StoreError
 
@@ -69,16 +70,24 @@ MIGRATIONS: tuple[Migration, ...] = (
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring the store to the newest schema, whole or not at all; raises `StoreError` for a newer one."""
-    if _version(connection, len(migrations)) == len(migrations):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection, "BEGIN"):
+        if _version(connection, len(migrations)) == len(migrations):
+            return
+    with transaction(connection, "BEGIN IMMEDIATE"):
         # looked at again: another process may have migrated it just now
         for migration in migrations[_version(connection, len(migrations)) :]:
             for statement in migration:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    """One transaction, begun by the statement given: whole, or not at all."""
+    connection.execute(begin)
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -87,7 +96,10 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
 
 
 def _version(connection: sqlite3.Connection, known: int) -> int:
-    """The schema that the file has, 0 for an empty one; raises `StoreError` for one that is not for us."""
+    """The schema that the file has, 0 for an empty one; raises `StoreError` for one that is not for us.
+
+    To be called in a transaction: the store may be made between two of its questions.
+    """
     application, version, objects = (
         int(connection.execute(query).fetchone()[0])
         for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -57,3 +57,21 @@ def test_a_new_store_has_the_newest_schema(connection: sqlite3.Connection) -> No
     assert version(connection) == len(MIGRATIONS)
     names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert names == {"run", "holder", "lease", "machine", "step"}
+
+
+def test_a_store_that_is_made_by_another_meanwhile_is_looked_at_in_one_moment(
+    connection: sqlite3.Connection, store: Path
+) -> None:
+    asked: list[str] = []
+
+    def make_it(statement: str) -> None:
+        asked.append(statement)
+        if statement == "PRAGMA user_version":
+            other = sqlite3.connect(store, isolation_level=None, timeout=0)
+            with closing(other), suppress(sqlite3.OperationalError):  # locked, which is the point
+                migrate(other)
+
+    connection.set_trace_callback(make_it)
+    migrate(connection)
+    assert "PRAGMA user_version" in asked
+    assert version(connection) == len(MIGRATIONS)
