@@ -52,9 +52,10 @@ class Leases:
         )
 
     def let_go(self, rows: sqlite3.Connection, run: int) -> None:
-        """Hold a run and its machines no longer."""
-        rows.execute("DELETE FROM lease WHERE run = ?", (run,))
-        rows.execute(f"DELETE FROM holder WHERE run = ? AND {_HOLDER}", (run, *astuple(self._me)))  # noqa: S608
+        """Hold a run and its machines no longer; one that was taken over is its new holder's to let go of."""
+        mine = rows.execute(f"DELETE FROM holder WHERE run = ? AND {_HOLDER}", (run, *astuple(self._me)))  # noqa: S608
+        if mine.rowcount:
+            rows.execute("DELETE FROM lease WHERE run = ?", (run,))
         self.held.discard(run)
 
     def let_go_of_all(self, rows: sqlite3.Connection) -> None:

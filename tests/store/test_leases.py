@@ -158,6 +158,16 @@ def test_who_lost_a_run_writes_no_more(store: Path, journal: SqliteJournal) -> N
     assert journal.load(run).machines == ()
 
 
+def test_who_lost_a_run_leaves_its_machines_to_the_new_holder(store: Path, journal: SqliteJournal) -> None:
+    run = journal.begin(plan_of(), {})
+    journal.lease(run, VM)
+    change(store, "UPDATE holder SET host = 'elsewhere'")
+    journal.close()
+    with closing(sqlite3.connect(store)) as connection:
+        assert connection.execute("SELECT host FROM holder").fetchall() == [("elsewhere",)]
+        assert connection.execute("SELECT machine FROM lease").fetchall() == [(VM,)]
+
+
 def test_who_lost_a_machine_intends_nothing_on_it(store: Path, journal: SqliteJournal) -> None:
     first, second = (journal.begin(plan_of(name), {}) for name in ("plan-1", "plan-2"))
     journal.lease(first, VM)
