@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -30,6 +31,7 @@ NEEDED = ("wine", "wineserver", "wixl")
 STUBS = ("powershell", "pwsh", "certutil")
 REFUSED = 97
 POLL = 0.1
+QUIET = MappingProxyType(dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL))
 
 
 def wine_program(name: str) -> str | None:
@@ -121,6 +123,9 @@ def prefix() -> Iterator[Prefix]:
         try:
             assert made.start("wineboot", "--init", output=Path(folder) / "log").wait(100) == 0
             subprocess.run([server, "-w"], check=False, env=made.environment, timeout=60)
+            # Debian's wrapper has it end with the last program, and every service with it: each command would
+            # then find a Windows that has just begun to start, or one that is going down
+            subprocess.run([server, "-p"], check=True, env=made.environment, timeout=60, **QUIET)
             yield made
         finally:
             subprocess.run([server, "-k"], check=False, env=made.environment, timeout=30)
