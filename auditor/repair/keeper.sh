@@ -35,6 +35,19 @@ elsewhere() {
   return 1
 }
 
+# alone: waits until nobody else is about to begin a step, so that what a guard saw still holds when its work
+# begins. The lock ends with its processes, or with the keeper's claim.
+alone() {
+  command -v flock >/dev/null || return
+  exec 9<"${home%/*}"
+  since=$(uptime)
+  until flock -n 9; do
+    [ "$?" -eq 1 ] || return
+    [ "$(($(uptime) - since))" -lt "$patience" ] || say running 0
+    nap
+  done
+}
+
 # prune: the newest receipts stay, whatever the clock says of the others
 prune() {
   ls -1t "$home" | sed "1,${kept}d" | while read -r old; do
@@ -87,6 +100,8 @@ echo "$(cat /proc/sys/kernel/random/boot_id) $(echo "$row" | cut -d" " -f4)" >"$
   sync && ln "$dir/claim.$$" "$dir/started"
 begun=$?
 rm -f "$dir/claim.$$"
+flock -u 9 2>/dev/null
+exec 9<&-
 [ "$begun" -eq 0 ] || exit 0
 exec >"$dir/output" 2>&1
 umask 022
@@ -105,6 +120,8 @@ uptime() {
   printf '%s' "${up%%.*}"
 }
 
+nap() { sleep 0.2 2>/dev/null || sleep 1; }
+
 # follow: the end of the work, or that there is none yet
 follow() {
   since=$(uptime)
@@ -113,7 +130,7 @@ follow() {
     if [ "$((looks % 5))" -eq 0 ] && [ -e "$dir/started" ] && ! alive && ! ended >/dev/null; then say interrupted 0; fi
     [ "$(($(uptime) - since))" -lt "$patience" ] || say running 0
     looks=$((looks + 1))
-    sleep 0.2 2>/dev/null || sleep 1
+    nap
   done
   say done "$status"
 }
@@ -123,6 +140,9 @@ main() {
   receipt "$1"
   patience=$2
   shift 2
-  [ -e "$dir/started" ] || begin "$@"
+  if [ ! -e "$dir/started" ]; then
+    alone
+    [ -e "$dir/started" ] || begin "$@"
+  fi
   follow
 }

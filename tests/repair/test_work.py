@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -271,6 +271,38 @@ def test_a_guest_does_one_step_at_a_time(guest: Guest) -> None:
     (guest.folder / "go").touch()
     sender.communicate(timeout=60)
     assert (answer(guest.ask(other)).state, guest.runs) == ("done", 2)
+
+
+WAITS = 'echo one >>"$1/asked"; until [ -e "$1/go" ]; do sleep 0.05; done'
+
+
+def test_who_asks_again_while_the_guard_looks_does_not_refuse_what_it_lets_through(guest: Guest) -> None:
+    guard = f'if mkdir "$1/first"; then {WAITS}; else echo no more; exit 10; fi'
+    script = command(STEP, guest.work("true", guard)).text
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(guest.ask, script)
+        wait_for(guest.folder / "first")
+        again = pool.submit(guest.ask, script)
+        time.sleep(0.5)  # enough to be refused in
+        assert not again.done()
+        (guest.folder / "go").touch()
+        assert [answer(one.result()).state for one in (first, again)] == ["done", "done"]
+    assert guest.runs == 1
+
+
+def test_of_two_steps_that_come_at_once_one_is_begun(guest: Guest) -> None:
+    work = guest.work('until [ -e "$1/over" ]; do sleep 0.05; done', WAITS)
+    with ThreadPoolExecutor() as pool:
+        told = [pool.submit(guest.ask, command(f"plan0000-{number}", work).text) for number in (1, 2)]
+        wait_for(guest.folder / "asked")
+        time.sleep(0.5)  # enough for the other one to ask its guard
+        assert len((guest.folder / "asked").read_text().split()) == 1
+        (guest.folder / "go").touch()
+        one = next(as_completed(told))
+        assert answer(one.result()).output.startswith("another step is at work in this guest: plan0000-")
+        (guest.folder / "over").touch()
+    assert sorted(answer(one.result()).state for one in told) == ["done", "refused"]
+    assert guest.runs == 1
 
 
 def keeper_of(guest: Guest) -> int:
