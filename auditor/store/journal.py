@@ -18,7 +18,7 @@ from auditor.store.leases import Leases
 from auditor.store.records import RunHead, told
 
 LOCKED_FOR = 5.0
-"""Seconds that another program may keep the store locked."""
+"""Seconds that another program may keep the store locked; for writers they are several times as many."""
 ABANDONED_AFTER = timedelta(hours=2)
 """After so much silence a run counts as abandoned, where its process is on another host."""
 NAMED = 5

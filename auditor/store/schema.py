@@ -13,6 +13,9 @@ from auditor.errors import StoreError
 APPLICATION_ID = 0x41554454
 """What a store carries in its header, "AUDT": a database without it is another program's."""
 
+TRIES = 12
+"""So often a writer asks for a lock, each time for as long as its connection waits."""
+
 Migration = tuple[str, ...]
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -84,15 +87,32 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    """One transaction, begun by the statement given: whole, or not at all."""
-    connection.execute(begin)
+    """One transaction, begun by the statement given: whole, or not at all.
+
+    A writer's begin and end wait longer than a reader does: a slow reader must end no writer, and keeps out
+    the other ones while one waits for it.
+    """
+    _patiently(connection, begin)
     try:
         yield
-        connection.execute("COMMIT")
+        _patiently(connection, "COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement, again while the store is locked: a transaction stays open then."""
+    for _ in range(TRIES - 1):
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
+    connection.execute(statement)
 
 
 def _version(connection: sqlite3.Connection, known: int) -> int:

@@ -7,7 +7,8 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,21 @@ def test_a_store_that_another_program_locks(store: Path, start: Start) -> None:
         journal.lease(run, VM)
         journal.intend(run, VM, "late")
         assert len(journal.load(run).machines[0].steps) == 6
+
+
+def test_a_reader_that_is_slow_ends_no_writer(store: Path) -> None:
+    with ExitStack() as closed:
+        journals = [closed.enter_context(SqliteJournal.open(store, locked_for=0.3)) for _ in range(2)]
+        runs = [journal.begin(plan_of(f"plan-{number}"), {}) for number, journal in enumerate(journals)]
+        reader = sqlite3.connect(store, isolation_level=None, check_same_thread=False)
+        closed.enter_context(closing(reader))
+        reader.execute("BEGIN")
+        reader.execute("SELECT id FROM run").fetchall()
+        threading.Timer(0.9, reader.rollback).start()
+        # the second one waits for the first one
+        with ThreadPoolExecutor() as threads:
+            leased = list(threads.map(SqliteJournal.lease, journals, runs, ("host/vm-0", "host/vm-1")))
+    assert leased == [None, None]
 
 
 def noted_until_full(journal: SqliteJournal, run: str) -> tuple[list[str], str]:
