@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -51,6 +51,10 @@ class Database:
         """One transaction that sees the store at one moment."""
         with self._transaction("BEGIN") as connection:
             yield connection
+
+    def telling(self) -> AbstractContextManager[None]:
+        """Where rows are read that were fetched: what makes no sense in them is told as damage."""
+        return _told(self.path, self._wait)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:

@@ -91,12 +91,16 @@ class SqliteJournal:
         """A run as it stands; raises `StoreError` naming the known ones for an id that is none."""
         with self._database.reading() as rows:
             row = self._run(rows, run)
-            machines = rows.execute("SELECT * FROM machine WHERE run = ? ORDER BY number", (row["number"],))
+            machines = rows.execute(
+                "SELECT * FROM machine WHERE run = ? ORDER BY number", (row["number"],)
+            ).fetchall()
             steps = rows.execute(
                 "SELECT step.* FROM step JOIN machine ON machine.number = step.machine "
                 "WHERE machine.run = ? ORDER BY step.number",
                 (row["number"],),
-            )
+            ).fetchall()
+        # a large plan takes a while, which no writer has to wait for
+        with self._database.telling():
             finished = row["finished_at"]
             return RepairRun(
                 id=run,

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from auditor.credentials import Secrets
 from auditor.errors import PlanError, StoreError
 from auditor.model import Status
 from auditor.remedy import Plan, Result, Standing, StepRecord, StepResult
-from auditor.store.journal import SqliteJournal
+from auditor.store.database import Database
+from auditor.store.journal import ABANDONED_AFTER, SqliteJournal
+from auditor.store.leases import Leases
 from auditor.store.place import default_store
 from tests.store.sample import BROKEN, DONE, WELL, plan_of
 
@@ -217,6 +220,20 @@ def test_a_record_that_makes_no_sense_is_not_guessed_at(store: Path, change: str
         pytest.raises(StoreError, match=r"is damaged .* move it aside"),
     ):
         journal.load(run)
+
+
+def test_a_run_is_made_sense_of_after_its_rows_were_fetched(store: Path) -> None:
+    """A writer waits for whoever reads, and a large plan takes a while."""
+    with SqliteJournal.open(store) as journal:
+        run = journal.begin(plan_of(), {})
+    said: list[str] = []
+    with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("UPDATE run SET plan = x'7b'")
+        connection.set_trace_callback(said.append)
+        with pytest.raises(StoreError, match="is damaged"):
+            SqliteJournal(Database(store, connection, 1), Leases(ABANDONED_AFTER)).load(run)
+    assert (said[0], said[-1]) == ("BEGIN", "COMMIT")
 
 
 def test_the_place_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
