@@ -213,6 +213,16 @@ def test_no_account_goes_by_its_name(text: str) -> None:
     assert not re.search(r"""['"\\](SYSTEM|Administrators|Users|Everyone)['"]""", text)
 
 
+def test_a_step_is_begun_by_one_of_those_who_ask_for_it() -> None:
+    """File.Create shares its file with nobody, and nothing closes it before the script ends."""
+    text = POWERSHELL["step"]
+    alone = text.partition('try { $Lock = [IO.File]::Create("$Place\\lock") } catch { }\nif ($Lock) {\n')[2]
+    for call in ("::WriteAllText(", ".RegisterTaskDefinition(", ".Run($null)"):
+        assert text.count(call) == 1
+        assert call in alone.partition("}\n}\n} catch {\n")[0]
+    assert not re.search(r"\$Lock\b", alone)
+
+
 @pytest.mark.parametrize(
     ("image", "program"),
     [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-_VERSIONS = (("step", 2), ("receive", 1))
+_VERSIONS = (("step", 3), ("receive", 1))
 
 
 @dataclass(frozen=True, slots=True)
