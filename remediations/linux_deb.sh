@@ -13,16 +13,34 @@ deb_row() {
 
 deb_whole() { case $(deb_row) in [ih]i\ *) ;; *) return 1 ;; esac; }
 
-# what other packages are in the middle of is not ours to finish; while dpkg runs they come and go
-deb_others_whole() {
-  ! pgrep -x dpkg >/dev/null || return 0
+# deb_busy: whether somebody has a lock of dpkg's open; apt keeps one also between its runs of dpkg
+deb_busy() {
+  find /proc/[0-9]*/fd -lname '*/dpkg/lock*' \( -exec test {} -ef /var/lib/dpkg/lock-frontend \; -o \
+    -exec test {} -ef /var/lib/dpkg/lock \; \) -print 2>/dev/null | grep -q .
+}
+
+deb_idle() { ! deb_busy || { echo "the frontend lock is held"; false; }; }
+
+# deb_torn: what an interrupted dpkg left behind, in words
+deb_torn() {
   others=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\n' |
     awk -F '|' '($1 ~ /^.[UFHWt]/ || $1 ~ /^..R/) && $2 !~ /^wa(agent|linuxagent)$/ { printf " %s", $2 }')
-  [ -z "$others" ] || refuse "dpkg was interrupted with other packages, which have to be mended first:$others"
+  if [ -n "$others" ]; then
+    echo "dpkg was interrupted with other packages, which have to be mended first:$others"
+    return
+  fi
   # what a killed dpkg noted last: apt does nothing before it was folded in, which mending the agent does
-  case $(deb_row) in ?[HUF]*) return 0 ;; esac
+  case $(deb_row) in ?[HUF]*) return ;; esac
   ! ls /var/lib/dpkg/updates 2>/dev/null | grep -q '^[0-9]' ||
-    refuse "dpkg was interrupted, and has to be mended first: dpkg --configure -a"
+    echo "dpkg was interrupted, and has to be mended first: dpkg --configure -a"
+}
+
+# what other packages are in the middle of is not ours to finish; while somebody is at it, it tells nothing
+deb_others_whole() {
+  ! deb_busy || return 0
+  torn=$(deb_torn)
+  # who has begun meanwhile is at what was seen
+  [ -z "$torn" ] || deb_busy || refuse "$torn"
 }
 
 # deb_fits FILE: the right package, not an older one
@@ -67,14 +85,17 @@ deb_verb() {
   esac
 }
 
-# deb_plan MODE WHEN TARGET
+# deb_plan MODE WHEN TARGET: in the middle of another one's work apt tells nothing; "late" waits for its end
 deb_plan() {
+  if [ "$2" = late ]; then patiently deb_idle && deb_others_whole; elif deb_busy; then return 0; fi
   said=$(limit 120 apt-get -s -y -q -o Debug::NoLocking=true -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
     --no-install-recommends $(deb_verb "$1") "$3" 2>&1)
   status=$?
   removed=$(printf '%s\n' "$said" | sed -n -e 's/^Remv \([^ ]*\).*/\1/p' -e 's/^Purg \([^ ]*\).*/\1/p' | tr '\n' ' ')
   [ -z "$removed" ] || refuse "apt would remove: $removed"
   if [ "$status" -ne 0 ]; then
+    # who has begun meanwhile is at what apt saw
+    [ "$2" = late ] || ! deb_busy || return 0
     [ "$2" = late ] || ! printf '%s\n' "$said" | grep -qE 'Unable to locate|no installation candidate' || return 0
     refuse "apt will not do it: $(printf '%s\n' "$said" | grep -vE '^(Reading|Building)' | tail -n 6)"
   fi

@@ -41,7 +41,7 @@ patiently() {
     [ "$((now - since))" -lt "$patience" ] || ${begun:-refuse} "another package manager held its lock for $patience s"
     sleep 3
   done
-  printf '%s\n' "$said" | tail -n 60
+  [ -z "$said" ] || printf '%s\n' "$said" | tail -n 60
   return "$status"
 }
 

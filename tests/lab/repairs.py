@@ -43,6 +43,34 @@ END
 systemd-run --quiet /usr/bin/python3 /root/lock.py
 sleep 1
 """
+# apt between two runs of dpkg: what it unpacked waits for a package that comes next, and it keeps its lock
+BETWEEN = """for name in half-way next; do
+mkdir -p /root/$name/DEBIAN
+cat > /root/$name/DEBIAN/control <<END
+Package: $name
+Version: 1
+Architecture: all
+$([ $name = next ] || echo Depends: next)
+Maintainer: lab <lab@example.org>
+Description: one of two packages that come together
+END
+sed -i '/^$/d' /root/$name/DEBIAN/control
+dpkg-deb -Zgzip -b /root/$name /root/$name.deb >/dev/null
+done
+dpkg --unpack /root/half-way.deb >/dev/null
+cat > /root/apt.py <<'END'
+import fcntl, glob, os, subprocess, time
+frontend = open("/var/lib/dpkg/lock-frontend", "w")
+fcntl.lockf(frontend, fcntl.LOCK_EX)
+while not any("waiting for it" in open(path).read() for path in glob.glob("/var/lib/fleet-auditor/*/output")):
+    time.sleep(0.1)
+os.environ["DPKG_FRONTEND_LOCKED"] = "yes"
+subprocess.run(["dpkg", "--unpack", "/root/next.deb"], check=True)
+subprocess.run(["dpkg", "--configure", "--pending"], check=True)
+END
+systemd-run --quiet /usr/bin/python3 /root/apt.py
+sleep 1
+"""
 # stands in for the real package, of which the guest's sources know nothing; Debian's agent conflicts with it
 NETWORK_MANAGER = """mkdir -p /root/nm/DEBIAN
 cat > /root/nm/DEBIAN/control <<'END'
@@ -104,6 +132,7 @@ AGENT = ("vm-agent-installed", "agent-service")
 PASSWORD = {"user": "asks", "sudo_password": "env:LAB_PASSWORD"}
 REPAIRABLE: Mapping[str, Repairable] = {
     "r-locked": Repairable(f"{DAMAGE}\n{LISTS}{LOCK}", AGENT, ("linux-agent",)),
+    "r-between": Repairable(f"{DAMAGE}\n{LISTS}{BETWEEN}", AGENT, ("linux-agent",)),
     "r-purged": Repairable(PURGE, AGENT, ("linux-agent",), PASSWORD),
     "r-corrupt": Repairable(f"{DAMAGE}\n{STRICT}", AGENT, ("linux-agent",)),
     "r-no-modules": Repairable(FAULTS["no-modules"].setup, ("linux-python",), ("linux-agent",)),

@@ -155,5 +155,6 @@ def test_an_older_agent_was_older(ward: Ward) -> None:
     assert agent.daemon_version == OLD.partition("-")[0]
 
 
-def test_another_package_manager_is_waited_for(ward: Ward) -> None:
-    assert "waiting for it" in ward.told["r-locked"].words
+@pytest.mark.parametrize("name", ["r-locked", "r-between"])
+def test_another_package_manager_is_waited_for(ward: Ward, name: str) -> None:
+    assert "waiting for it" in ward.told[name].words

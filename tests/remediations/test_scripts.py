@@ -287,14 +287,50 @@ def test_a_package_that_apt_leaves_half_installed_is_a_failure(tmp_path: Path) -
     assert (done.returncode, b"half installed" in done.stdout) == (1, True), done
 
 
+DPKG = "mount -t tmpfs lab /var/lib && mkdir -p /var/lib/dpkg/updates || exit 99"
+TORN = "iU |other"
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("exec 9>/var/lib/dpkg/lock-frontend", 0),
+        ("exec 9>/var/lib/dpkg/lock", 0),
+        (": >/var/lib/dpkg/lock-frontend", 10),
+        # a package manager in a container
+        (": >/var/lib/dpkg/lock; mkdir -p /var/lib/c/dpkg; exec 9>/var/lib/c/dpkg/lock", 10),
+        # one that begins while dpkg-query looks
+        (
+            "echo 'exec 9>/var/lib/dpkg/lock; sleep 3 >/dev/null 2>&1 & echo \"iU |other\"'"
+            ' >"${PATH%%:*}/dpkg-query"',
+            0,
+        ),
+    ],
+)
+def test_what_another_package_manager_is_at_is_not_taken_for_interrupted(
+    tmp_path: Path, line: str, status: int
+) -> None:
+    done = debian(tmp_path, f"{DPKG}; {line}; deb_others_whole", ("unshare", "-rm", "sh"), dpkg_query=TORN)
+    assert (done.returncode, b"mended first: other" in done.stdout) == (status, status == 10), done
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_apt_is_not_asked_in_the_middle_of_what_another_one_does(tmp_path: Path) -> None:
+    plans = "deb_plan install early waagent; patience=0; deb_plan install late waagent"
+    line = f"{DPKG}; exec 9>/var/lib/dpkg/lock; {plans}"
+    done = debian(tmp_path, line, ("unshare", "-rm", "sh"), apt_get="Remv other")
+    assert (done.returncode, b"held its lock" in done.stdout) == (10, True), done
+    assert not (tmp_path / "told").exists()
+
+
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize(("row", "status"), [("ii ", 10), ("", 10), ("iHR", 0), ("iF ", 0)])
 def test_what_a_killed_dpkg_left_behind_is_seen_before_apt_stumbles_over_it(
     tmp_path: Path, row: str, status: int
 ) -> None:
-    place = "mount -t tmpfs lab /var/lib && mkdir -p /var/lib/dpkg/updates || exit 99; pgrep() { false; }"
     rows = f"{row} waagent 2.7\n{row}|waagent" if row else ""
-    line = f"{place}; deb_others_whole && : >/var/lib/dpkg/updates/0000 && deb_others_whole"
+    line = f"{DPKG}; deb_others_whole && : >/var/lib/dpkg/updates/0000 && deb_others_whole"
     done = debian(tmp_path, line, ("unshare", "-rm", "sh"), dpkg_query=rows)
     assert (done.returncode, b"dpkg --configure -a" in done.stdout) == (status, status == 10), done
 
