@@ -107,13 +107,13 @@ def test_a_store_that_another_program_locks(store: Path, start: Start) -> None:
 
 def test_a_reader_that_is_slow_ends_no_writer(store: Path) -> None:
     with ExitStack() as closed:
-        journals = [closed.enter_context(SqliteJournal.open(store, locked_for=0.3)) for _ in range(2)]
+        journals = [closed.enter_context(SqliteJournal.open(store, locked_for=2)) for _ in range(2)]
         runs = [journal.begin(plan_of(f"plan-{number}"), {}) for number, journal in enumerate(journals)]
         reader = sqlite3.connect(store, isolation_level=None, check_same_thread=False)
         closed.enter_context(closing(reader))
         reader.execute("BEGIN")
         reader.execute("SELECT id FROM run").fetchall()
-        threading.Timer(0.9, reader.rollback).start()
+        threading.Timer(2.5, reader.rollback).start()
         # the second one waits for the first one
         with ThreadPoolExecutor() as threads:
             leased = list(threads.map(SqliteJournal.lease, journals, runs, ("host/vm-0", "host/vm-1")))
