@@ -26,7 +26,8 @@ class VmState:
     def change(self, view: dict[str, Any]) -> None:
         """Replace the instance view, or note that the model or the extensions changed."""
         self.view = view
-        self._encoded.clear()
+        # a new one: what is being encoded in another thread just now goes into the old one
+        self._encoded = {}
 
     def listed(self) -> bytes:
         """The VM as lists have it: no instance view."""
@@ -45,9 +46,10 @@ class VmState:
         return self._document("expanded" if expand else "plain", lambda: self._full(expand)).render(now)
 
     def _document(self, name: str, make: Callable[[], dict[str, Any]]) -> Document:
-        document = self._encoded.get(name)
+        encoded = self._encoded
+        document = encoded.get(name)
         if document is None:
-            document = self._encoded[name] = Document(make())
+            document = encoded[name] = Document(make())
         return document
 
     def _full(self, expand: bool) -> dict[str, Any]:
