@@ -31,8 +31,10 @@ class Changes:
     def patch(self, call: Call) -> Reply:
         """Change properties or tags: the answer says Updating, the operation ends it."""
         state = self._world.vm(call)
-        state.model = merged(state.model, {k: v for k, v in call.body.items() if k in ("properties", "tags")})
-        applied(state)
+        changes = {k: v for k, v in call.body.items() if k in ("properties", "tags")}
+        with state.changing():
+            state.model = merged(state.model, changes)
+            applied(state)
         updating = merged(state.model, {"properties": {"provisioningState": "Updating"}})
         headers = operation_headers(call, state, self._world.start(), location=False)
         return answer(updating, 200, headers)
@@ -40,12 +42,8 @@ class Changes:
     def reapply(self, call: Call) -> Reply:
         """Apply the VM's state once more: a failure that nothing keeps alive is gone afterwards."""
         state = self._world.vm(call)
-        state.model = merged(state.model, {"properties": {"provisioningState": "Succeeded"}})
-        seen = {entry["name"].lower() for entry in state.view.get("extensions", ())}
-        for name, document in state.extensions.items():
-            if name not in seen:
-                state.extensions[name] = merged(document, {"properties": {"provisioningState": "Succeeded"}})
-        applied(state)
+        with state.changing():
+            _reapplied(state)
         # the published sample of this call shows the one header
         return Reply(202, headers=operation_headers(call, state, self._world.start(), status=False))
 
@@ -60,10 +58,19 @@ def merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return whole
 
 
+def _reapplied(state: VmState) -> None:
+    succeeded = {"properties": {"provisioningState": "Succeeded"}}
+    state.model = merged(state.model, succeeded)
+    seen = {entry["name"].lower() for entry in state.view.get("extensions", ())}
+    for name, document in state.extensions.items():
+        if name not in seen:
+            state.extensions[name] = merged(document, succeeded)
+    applied(state)
+
+
 def applied(state: VmState) -> None:
     """Note in the instance view that an operation on the VM has just ended as its model says."""
-    well = state.model["properties"]["provisioningState"] == "Succeeded"
-    if well:
+    if state.model["properties"]["provisioningState"] == "Succeeded":
         status = {
             "code": "ProvisioningState/succeeded",
             "level": "Info",
@@ -71,6 +78,4 @@ def applied(state: VmState) -> None:
             "time": datetime.fromtimestamp(time.time(), UTC).isoformat(),
         }
         rest = [s for s in state.view["statuses"] if not s["code"].startswith("ProvisioningState/")]
-        state.change({**state.view, "statuses": [status, *rest]})
-    else:
-        state.change(state.view)
+        state.view = {**state.view, "statuses": [status, *rest]}

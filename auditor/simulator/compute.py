@@ -118,8 +118,9 @@ class Compute:
             state.vm.id, state.vm.location, name, {**kept, "provisioningState": "Succeeded"}
         )
         known = name.lower() in state.extensions
-        state.extensions[name.lower()] = document
-        state.change(_with_extension(state.view, name, kept))
+        with state.changing():
+            state.extensions[name.lower()] = document
+            state.view = _with_extension(state.view, name, kept)
         creating = {
             **document,
             "properties": {**kept, "provisioningState": "Updating" if known else "Creating"},
@@ -130,9 +131,10 @@ class Compute:
     def delete_extension(self, call: Call) -> Reply:
         """Remove an extension."""
         state = self._running(call)
-        if state.extensions.pop(call.parts["extension"], None) is None:
-            return Reply(204)
-        state.change(_without_extension(state.view, call.parts["extension"]))
+        with state.changing():
+            if state.extensions.pop(call.parts["extension"], None) is None:
+                return Reply(204)
+            state.view = _without_extension(state.view, call.parts["extension"])
         return Reply(202, headers=operation_headers(call, state, self._world.start()))
 
     def run_command(self, call: Call) -> Reply:

@@ -1,6 +1,8 @@
 """One machine and one vault while they are served: what changes, and the encoded form of what does not."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -22,12 +24,17 @@ class VmState:
         self.view: dict[str, Any] = vm.view
         self.extensions: dict[str, dict[str, Any]] = {e["name"].lower(): e for e in vm.extensions}
         self._encoded: dict[str, Document] = {}
+        self._changing = threading.Lock()
 
-    def change(self, view: dict[str, Any]) -> None:
-        """Replace the instance view, or note that the model or the extensions changed."""
-        self.view = view
-        # a new one: what is being encoded in another thread just now goes into the old one
-        self._encoded = {}
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold off every other change; the documents are made anew afterwards."""
+        with self._changing:
+            try:
+                yield
+            finally:
+                # a new one: what is being encoded in another thread just now goes into the old one
+                self._encoded = {}
 
     def listed(self) -> bytes:
         """The VM as lists have it: no instance view."""

@@ -1,7 +1,9 @@
 """What happens in an estate while it is served: jobs begin and end, agents speak up and fall silent."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from auditor.simulator.changes import merged
 from auditor.simulator.jobs import Job
@@ -46,22 +48,22 @@ class Steering:
     def agent_reports(self, vm_id: str, version: str | None) -> None:
         """Let Azure hear the agent of a VM from now on, in this version; None: hear nothing of it."""
         state = self._vm(vm_id)
-        handlers = state.view.get("vmAgent", {}).get("extensionHandlers", [])
-        state.change({**state.view, "vmAgent": reporting(version, handlers)})
+        with state.changing():
+            handlers = state.view.get("vmAgent", {}).get("extensionHandlers", [])
+            state.view = {**state.view, "vmAgent": reporting(version, handlers)}
 
     def allow_extensions(self, vm_id: str, allowed: bool) -> None:
         """Set what the VM's model says of extensions."""
-        state = self._vm(vm_id)
-        state.model = merged(
-            state.model, {"properties": {"osProfile": {"allowExtensionOperations": allowed}}}
-        )
-        state.change(state.view)
+        self._merge(vm_id, {"properties": {"osProfile": {"allowExtensionOperations": allowed}}})
 
     def tag(self, vm_id: str, name: str, value: str) -> None:
         """Set a tag of a VM."""
+        self._merge(vm_id, {"tags": {name: value}})
+
+    def _merge(self, vm_id: str, changes: Mapping[str, Any]) -> None:
         state = self._vm(vm_id)
-        state.model = merged(state.model, {"tags": {name: value}})
-        state.change(state.view)
+        with state.changing():
+            state.model = merged(state.model, changes)
 
     def _vm(self, vm_id: str) -> VmState:
         return self.world.vms[vm_id.lower()]

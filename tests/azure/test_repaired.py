@@ -45,7 +45,8 @@ def stick(server: RunningServer) -> Vm:
         merged(entry, {"statuses": [{**entry["statuses"][0], "message": f"{CODE}: it hangs."}]})
         for entry in state.view["extensions"]
     ]
-    state.change({**state.view, "extensions": entries})
+    with state.changing():
+        state.view = {**state.view, "extensions": entries}
     return machine
 
 

@@ -18,6 +18,7 @@ from auditor.facts import Unseen, Vault
 from auditor.model import Machine
 from auditor.remedy import Request, StepResult
 from auditor.repair.seams import AzureRepairs, BackupProof, BackupsNow, VmNow
+from auditor.simulator.changes import merged
 from auditor.simulator.estate import build_estate
 from auditor.simulator.faults import Fault
 from auditor.simulator.server import RunningServer, serve_estate
@@ -523,11 +524,8 @@ def test_other_writes_are_not_sent(play: Play, request_: Request) -> None:
 def test_what_is_still_at_work_is_not_told_as_done_or_undone(play: Play) -> None:
     async def scenario(server: RunningServer, repairs: AzureRepairs) -> Any:
         state = server.world.vms[IDLE.key]
-        state.model = {
-            **state.model,
-            "properties": {**state.model["properties"], "provisioningState": "Updating"},
-        }
-        state.change(state.view)
+        with state.changing():
+            state.model = merged(state.model, {"properties": {"provisioningState": "Updating"}})
         return await repairs.performed(PATCH, datetime.now(UTC))
 
     assert isinstance(play(scenario), Unseen)
