@@ -82,6 +82,7 @@ class WinRmServer:
             for address, shells in self._shells.items()
         }
         self._threads: set[threading.Thread] = set()
+        self._starting = threading.Lock()
         self._connections: set[Connection] = set()
         self._listeners: _Listeners | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -151,16 +152,23 @@ class WinRmServer:
             connection.hang_up()
         for shells in self._shells.values():
             shells.close()
-        end = time.monotonic() + self._patience
-        for thread in tuple(self._threads):
-            thread.join(max(0.0, end - time.monotonic()))
+        left = self._wait()
         NTLM_STORE.close()
         if self._folder is not None:
             self._folder.cleanup()
-        if self._threads:
-            raise RuntimeError(
-                f"{len(self._threads)} threads of the server did not end in {self._patience} s"
-            )
+        if left:
+            raise RuntimeError(f"{left} threads of the server did not end in {self._patience} s")
+
+    def _wait(self) -> int:
+        """Wait for the threads, also those that start meanwhile; how many did not end."""
+        end = time.monotonic() + self._patience
+        while (alive := self._alive()) and (seconds := end - time.monotonic()) > 0:
+            alive[0].join(seconds)
+        return len(alive)
+
+    def _alive(self) -> list[threading.Thread]:
+        with self._starting:
+            return [thread for thread in tuple(self._threads) if thread.is_alive()]
 
     def _issuer(self) -> Certificates:
         if self.certificates is None:
@@ -187,8 +195,9 @@ class WinRmServer:
                 self._threads.discard(threading.current_thread())
 
         thread = threading.Thread(target=run, name="wsman", daemon=True)
-        self._threads.add(thread)
-        thread.start()
+        with self._starting:
+            self._threads.add(thread)
+            thread.start()
 
 
 class _Listeners:
