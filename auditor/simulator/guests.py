@@ -78,7 +78,8 @@ class SshGuests:
     @property
     def executions(self) -> Counter[str]:
         """How often the work of each step began, whatever the guest."""
-        return sum((guest.executions for guest in self.guests.values()), Counter())
+        # of copies: the thread of the guests may be counting on
+        return sum((Counter(guest.executions) for guest in self.guests.values()), Counter())
 
     def truth(self) -> dict[str, Truth]:
         """The truth per guest, by its machine id."""

@@ -1,6 +1,7 @@
 """The SSH guests, asked by the tool itself and by a stranger."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 
 import asyncssh
@@ -20,6 +21,7 @@ from auditor.rules import load_rules
 from auditor.simulator.guest_states import GUESTS
 from auditor.simulator.guest_work import Outcome, Scene, Trouble, Workshop, digest
 from auditor.simulator.guests import SshGuests
+from auditor.simulator.windows.guests import OUTSIDE_AZURE, WinRmGuests
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,23 @@ async def send(guests: SshGuests, scripts: list[Script]) -> list[CommandResult |
 
 
 STOPPED = next(state for state in GUESTS if state.name == "guest-agent-stopped")
+
+
+class Counting(Counter[str]):
+    """Counts on while somebody goes through it."""
+
+    def items(self) -> Iterator[tuple[str, int]]:  # type: ignore[override]
+        """What was counted until now, and then something more."""
+        for item in super().items():
+            yield item
+            self["later"] += 1
+
+
+def test_executions_are_summed_while_they_are_counted() -> None:
+    with SshGuests((STOPPED,)) as ssh, WinRmGuests(OUTSIDE_AZURE[:1]) as winrm:
+        (linux,), (windows,) = ssh.guests.values(), winrm.running.values()
+        linux.executions = windows.steps.executions = Counting({STEP: 1})
+        assert ssh.executions == winrm.executions == {STEP: 1}
 
 
 def test_a_step_over_ssh_changes_what_the_next_probe_sees() -> None:

@@ -51,7 +51,8 @@ class WinRmGuests:
     @property
     def executions(self) -> Counter[str]:
         """How often the work of each step began, in all guests."""
-        return sum((guest.executions for guest in self.running.values()), Counter())
+        # of copies: the threads of the servers may be counting on
+        return sum((Counter(guest.executions) for guest in self.running.values()), Counter())
 
     def truth(self) -> dict[str, Truth]:
         """The truth per guest, by its machine id."""
