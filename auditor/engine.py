@@ -142,17 +142,15 @@ class Audit:
 
     async def _results(self, inventory: Inventory) -> tuple[tuple[MachineResult, ...], list[Limit]]:
         total = len(inventory.machines)
-        results: list[tuple[int, MachineResult]] = []
-        limits: list[Limit] = []
+        results: list[tuple[int, MachineResult, tuple[Limit, ...]]] = []
         queue = iter(enumerate(inventory.machines))
         self._tell("Auditing", 0, total)
 
         async def worker() -> None:
             for index, machine in queue:
                 facts = await self.collect(machine, inventory.models.get(machine.id))
-                limits.extend(_limits(facts))
                 result = judge(facts, self.checks, self.rules)
-                results.append((index, result))
+                results.append((index, result, tuple(_limits(facts))))
                 logger.debug("%s: %s", machine.id, result.verdict)
                 if self.witness is not None:
                     self.witness(facts, result)
@@ -161,7 +159,9 @@ class Audit:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.workers, total)):
                 group.create_task(worker())
-        return tuple(result for _, result in sorted(results, key=lambda pair: pair[0])), limits
+        results.sort(key=lambda one: one[0])
+        limits = [limit for _, _, found in results for limit in found]
+        return tuple(result for _, result, _ in results), limits
 
     async def collect(self, machine: Machine, model: VmModel | None) -> Facts:
         """Everything known of one machine now; the vaults are as they were when they were read."""

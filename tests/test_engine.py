@@ -163,6 +163,21 @@ def test_the_order_of_results_is_that_of_the_inventory() -> None:
     assert [result.machine for result in run.machines] == list(many)
 
 
+@dataclass
+class Late(Estate):
+    """Sees no VM, and says so of the last one first."""
+
+    async def instance_view(self, machine: Machine) -> InstanceView | Unseen:
+        for _ in range(len(VMS) - int(machine.name[-1])):
+            await asyncio.sleep(0)
+        return Unseen("404")
+
+
+def test_what_was_not_seen_is_told_in_the_order_of_the_inventory() -> None:
+    run = audit(Late(), needing(Plane.INSTANCE_VIEW))
+    assert [limit.scope for limit in run.coverage.limits] == [machine.id for machine in VMS]
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_no_more_machines_at_once_than_workers(workers: int) -> None:
     many = tuple(Machine(f"/subscriptions/s/vms/{n}", str(n), Platform.LINUX, "azure") for n in range(50))

@@ -15,7 +15,7 @@ from auditor.azure.listing import Listing, read_list
 from auditor.azure.schedule import GRACE, Schedule, parse_schedule
 from auditor.azure.subscriptions import Subscription, select
 from auditor.azure.throttle import LaneKey
-from auditor.errors import SourceError
+from auditor.errors import SourceError, Throttled
 from auditor.facts import Job, ProtectedItem, Unseen, Vault
 from auditor.inventory.scope import Scope
 from auditor.model import Machine
@@ -26,14 +26,29 @@ _STOPPED = frozenset({"protectionstopped"})
 
 @dataclass(slots=True)
 class Sweep:
-    """What all vaults hold; `gap` is the first thing that could not be read, None where everything was."""
+    """What all vaults hold, and what could not be read; `throttled` is what Azure had no room for."""
 
     read_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     items: list[ItemInVault] = field(default_factory=list)
     jobs: dict[str, JobInVault] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     schedule_gaps: dict[str, str] = field(default_factory=dict)
-    gap: str | None = None
+    gaps: list[str] = field(default_factory=list)
+    throttled: list[str] = field(default_factory=list)
+
+    @property
+    def gap(self) -> str | None:
+        """One thing that could not be read, None where everything was.
+
+        It is the same one whichever answer came first; where nothing but a throttle is in the way, it is
+        the first, for others may come of it.
+        """
+        return min(self.gaps, default=None) or next(iter(self.throttled), None)
+
+    def sort(self) -> None:
+        """Bring what was read into one order."""
+        self.items.sort(key=lambda entry: entry.item.id)
+        self.jobs = dict(sorted(self.jobs.items()))
 
     def items_of(self, machine: Machine) -> list[ProtectedItem]:
         """Its items, in whatever state, in every vault."""
@@ -123,13 +138,14 @@ async def read_everything(arm: Arm) -> Sweep:
     try:
         selection = await select(arm, Scope())
     except SourceError as error:
-        sweep.gap = str(error)
+        sweep.gaps.append(str(error))
         return sweep
     if selection.limits:
-        sweep.gap = f"{selection.limits[0].scope}: {selection.limits[0].reason}"
+        sweep.gaps.append(f"{selection.limits[0].scope}: {selection.limits[0].reason}")
     vaults = await asyncio.gather(*(_vaults(arm, one, sweep) for one in selection.visible))
     found = {vault.id: vault for listed in vaults for vault in listed}
     await asyncio.gather(*(_read_vault(arm, vault, sweep) for vault in found.values()))
+    sweep.sort()
     return sweep
 
 
@@ -170,9 +186,11 @@ async def _jobs(arm: Arm, vault: Vault, sweep: Sweep) -> None:
         running = [entry for entry in listing.entries if is_running(entry.job)]
         sweep.jobs.update({entry.job.id: entry for entry in running})
         if any(not entry.container for entry in running):
-            sweep.gap = sweep.gap or f"a job of vault {vault.name} does not say which VM it is about"
+            sweep.gaps.append(f"a job of vault {vault.name} does not say which VM it is about")
 
 
 def _note(sweep: Sweep, what: str, listing: Listing[Any]) -> None:
-    if listing.problems and sweep.gap is None:
-        sweep.gap = f"{what}: {listing.problems[0]}"
+    if listing.problems:
+        problem = listing.problems[0]
+        gaps = sweep.throttled if isinstance(problem, Throttled) else sweep.gaps
+        gaps.append(f"{what}: {problem}")

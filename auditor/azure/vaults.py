@@ -51,6 +51,7 @@ class VaultReader:
         """Read everything; returns what could not be read."""
         await asyncio.gather(*(self._read_vaults(subscription) for subscription in subscriptions))
         await asyncio.gather(*(self._read_vault(vault, jobs=jobs) for vault in self._vaults))
+        self._sort()
         if jobs:
             await self._explain_failures(machines)
         return tuple(self._limits)
@@ -58,6 +59,7 @@ class VaultReader:
     async def target(self, subscriptions: Sequence[Subscription], region: str) -> Backup:
         """The vaults of a region that a machine is to move to; their items are not read."""
         await asyncio.gather(*(self._read_vaults(subscription) for subscription in subscriptions))
+        self._sort()
         regional = tuple(vault for vault in self._vaults if vault.location == region)
         return Backup((), regional, tuple(self._gaps), self._read_at)
 
@@ -80,6 +82,16 @@ class VaultReader:
             return Unseen(f"no protected item was seen, and not every vault could be read: {self._gaps[0]}")
         jobs = self._jobs.get(machine.id, [])
         return Jobs(running(jobs), self._last.get(machine.id) or last_ended(jobs), self._read_at)
+
+    def _sort(self) -> None:
+        """Bring what was read into one order, whichever answer came first."""
+        self._vaults.sort(key=lambda vault: vault.id)
+        self._gaps.sort()
+        self._limits.sort(key=lambda limit: (limit.scope, limit.plane, limit.reason))
+        for items in self._items.values():
+            items.sort(key=lambda item: item.id)
+        for jobs in self._jobs.values():
+            jobs.sort(key=lambda job: job.id)
 
     async def _read_vaults(self, subscription: Subscription) -> None:
         listing = await self._slot(read_list(self._arm, traffic.vaults(subscription.id), parse_vault))

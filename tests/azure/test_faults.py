@@ -208,6 +208,33 @@ def test_403_on_the_vaults_of_a_subscription_is_a_gap_for_every_vm(play: Play) -
     assert all("Vaults/read" in backup.gaps[0] for backup in seen["backups"])
 
 
+def test_what_is_seen_does_not_depend_on_which_answer_came_first(play: Play) -> None:
+    vaults = [vault.key for vault in ESTATE.vaults if vault.items][:2]
+    subscriptions = [subscription.id for subscription in ESTATE.subscriptions[:2]]
+
+    def reading(late: int) -> Any:
+        delays = [0.5 * (index == late) for index in range(2)]
+        seen = play(
+            whole,
+            *(Fault(f"{one}/{VAULT_LIST}", delay_s=delays[at]) for at, one in enumerate(subscriptions)),
+            *(
+                Fault(f"{one}/backup{what}[?]", deny=True, delay_s=delays[at])
+                for at, one in enumerate(vaults)
+                for what in ("ProtectedItems", "Policies")
+            ),
+        )
+        backups = [
+            ([item.id for item in backup.items], backup.regional_vaults, backup.gaps)
+            for backup in seen["backups"]
+        ]
+        unseen = [jobs.reason for jobs in seen["jobs"] if isinstance(jobs, Unseen)]
+        return seen["limits"], backups, unseen
+
+    first, second = reading(0), reading(1)
+    assert len(first[0]) == 4
+    assert first == second
+
+
 def test_404_means_the_vm_is_gone(play: Play) -> None:
     seen = play(whole, Fault(f"{ESTATE.vms[0].key}[?]", status=404))
     (reason,) = seen["unseen"]

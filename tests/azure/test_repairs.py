@@ -159,6 +159,17 @@ def test_a_vm_at_rest_has_no_job_in_flight(play: Play) -> None:
     assert running_of(play(backups)) == []
 
 
+def test_of_several_gaps_the_same_is_told_whichever_answer_came_first(play: Play) -> None:
+    ids = [vault.id for vault in ESTATE.vaults if vault.items][:2]
+    told = set()
+    for late in ids:
+        slow = [Fault(f"{one}/backupJobs", deny=True, delay_s=0.5 * (one is late)) for one in ids]
+        found = play(backups, *slow)
+        assert isinstance(found, Unseen)
+        told.add(found.reason)
+    assert len(told) == 1
+
+
 def test_a_job_that_starts_is_seen_at_the_next_look_and_gone_when_it_ended(play: Play) -> None:
     async def scenario(server: RunningServer, repairs: AzureRepairs) -> Any:
         before = await repairs.backups(MACHINE)
