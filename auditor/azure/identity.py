@@ -38,14 +38,18 @@ class Identity:
 
     It asks the chain once per token, remembers a failure for half a minute so that thousands of calls
     do not sign in again each, and on `renew` starts a new chain, because a chain keeps a refused token.
+    `clock` tells the time of day, `elapsed` measures how long ago something was.
     """
 
     def __init__(
-        self, make_chain: Callable[[], DefaultAzureCredential], clock: Callable[[], float] = time.time
+        self,
+        make_chain: Callable[[], DefaultAzureCredential],
+        clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_chain = make_chain
         self._chain = make_chain()
-        self._clock = clock
+        self._clock, self._elapsed = clock, elapsed
         self._lock = asyncio.Lock()
         self._token: AccessTokenInfo | None = None
         self._asked_at = self._renewed_at = float("-inf")
@@ -72,9 +76,9 @@ class Identity:
         async with self._lock:
             if self._token is None or refused != f"Bearer {self._token.token}":
                 return True
-            if self._clock() - self._renewed_at < _PATIENCE:
+            if self._elapsed() - self._renewed_at < _PATIENCE:
                 return False
-            self._renewed_at = self._clock()
+            self._renewed_at = self._elapsed()
             self._token = None
             self._asked_at = float("-inf")
             await self._chain.close()
@@ -97,15 +101,13 @@ class Identity:
         await self.close()
 
     def _good(self, token: AccessTokenInfo) -> bool:
-        now = self._clock()
-        return token.expires_on - now > _FRESH or (
-            token.expires_on - now > 5 and now - self._asked_at < _PATIENCE
-        )
+        left = token.expires_on - self._clock()
+        return left > _FRESH or (left > 5 and self._elapsed() - self._asked_at < _PATIENCE)
 
     async def _ask(self, scopes: tuple[str, ...], options: TokenRequestOptions | None) -> AccessTokenInfo:
-        if self._failure is not None and self._clock() - self._asked_at < _PATIENCE:
+        if self._failure is not None and self._elapsed() - self._asked_at < _PATIENCE:
             raise self._failure
-        self._asked_at, self._failure = self._clock(), None
+        self._asked_at, self._failure = self._elapsed(), None
         try:
             async with asyncio.timeout(SIGN_IN_DEADLINE):
                 return await self._chain.get_token_info(*scopes, options=options or {})

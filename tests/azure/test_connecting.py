@@ -353,7 +353,7 @@ def test_a_refused_token_is_renewed_once_and_not_again_at_once() -> None:
     Chain.made = 0
 
     async def run() -> None:
-        identity = Identity(Chain, lambda: now[0])  # type: ignore[arg-type]
+        identity = Identity(Chain, clock := lambda: now[0], clock)  # type: ignore[arg-type]
         first = (await identity.get_token_info("s")).token
         assert (await identity.get_token_info("s")).token == first
         assert await identity.renew(f"Bearer {first}")
@@ -369,17 +369,19 @@ def test_a_refused_token_is_renewed_once_and_not_again_at_once() -> None:
     asyncio.run(run())
 
 
-def test_a_failed_sign_in_is_remembered_for_a_while() -> None:
-    now = [1000.0]
+@pytest.mark.parametrize("step", [0, -3600])
+def test_a_failed_sign_in_is_remembered_for_a_while_whatever_the_clock_does(step: float) -> None:
+    day, elapsed = [5000.0], [7.0]
 
     async def run() -> None:
         chain = Chain(fails=True)
-        identity = Identity(lambda: chain, lambda: now[0])  # type: ignore[arg-type,return-value]
+        identity = Identity(lambda: chain, lambda: day[0], lambda: elapsed[0])  # type: ignore[arg-type,return-value]
         for _ in range(50):
             with pytest.raises(AuthenticationError):
                 await identity.get_token_info("s")
         assert chain.asked == 1
-        now[0] += 31
+        day[0] += 31 + step
+        elapsed[0] += 31
         with pytest.raises(AuthenticationError):
             await identity.get_token_info("s")
         assert chain.asked == 2
@@ -392,7 +394,7 @@ def test_a_token_near_its_end_is_replaced_without_asking_each_time() -> None:
 
     async def run() -> None:
         chain = Chain(lifetime=120)
-        identity = Identity(lambda: chain, lambda: now[0])  # type: ignore[arg-type,return-value]
+        identity = Identity(lambda: chain, clock := lambda: now[0], clock)  # type: ignore[arg-type,return-value]
         for _ in range(10):
             await identity.get_token_info("s")
         assert chain.asked == 1
