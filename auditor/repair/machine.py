@@ -73,6 +73,8 @@ class Mender:
         self._held = {check for check, one in record.before.items() if one.status is Status.PASS}
         self._reboot = False
         self._just_looked = False
+        # the first report that was seen after the newest touch: the agent that was replaced may have sent it
+        self._old_report: datetime | None = None
 
     async def mend(self) -> Outcome:
         """Gates, stages, proof; never raises for what a machine does."""
@@ -99,7 +101,7 @@ class Mender:
     async def _look(self) -> Present:
         """The machine once more; what is seen in a guest that is another one by now says nothing of it."""
         self._just_looked = False
-        present = await self._work.look.present(self._machine)
+        present = await self._present()
         if reason := stranger(self._planned, present):
             found = {
                 check: replace(finding, status=Status.UNKNOWN, reason=reason)
@@ -108,10 +110,15 @@ class Mender:
             return replace(present, findings=found)
         return present
 
+    async def _present(self) -> Present:
+        present = await self._work.look.present(self._machine)
+        self._old_report = self._old_report or _report(present)
+        return present
+
     # ---- before -----------------------------------------------------------------------------------
 
     async def _enter(self) -> Present:
-        present = await self._work.look.present(self._machine)
+        present = await self._present()
         # last: nothing ages faster
         present = replace(present, backups=await self._work.look.backups(self._machine))
         found = gates(self._planned, present, self._work.limits)
@@ -188,7 +195,7 @@ class Mender:
         await self._backup_closed()
         journal = self._work.journal
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
-        self._records[step.id] = StepRecord(step.id, begun)
+        self._records[step.id], self._old_report = StepRecord(step.id, begun), None
         logger.info("%s: step %s: %s", self._machine.id, step.id, step.what)
         result = await self._work.sender.do(self._machine, step, record.begun_at if record else None)
         if result.state in ("unknown", "running"):
@@ -239,7 +246,7 @@ class Mender:
             return record.result.state
         await self._backup_closed()
         begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, key)
-        self._records[key] = StepRecord(key, begun)
+        self._records[key], self._old_report = StepRecord(key, begun), None
         logger.info("%s: step %s: taking back: %s", self._machine.id, key, step.what)
         result = await self._work.sender.work(self._machine, key, undo, step.undo_commands)
         if result.state in ("unknown", "running"):
@@ -280,16 +287,15 @@ class Mender:
         return patience.confirm if azure else patience.settle
 
     def _heard(self, present: Present) -> bool:
-        """Whether Azure heard a ready agent after the machine was touched; true outside Azure."""
+        """Whether Azure heard a ready agent after the machine was touched; true outside Azure.
+
+        Azure's clock and ours may differ, and an agent reports until a step stops it: there has to be a newer
+        report than the first one that was seen after the touch.
+        """
         if not self._machine.in_azure or self._touched_at is None:
             return True
-        view = present.facts.instance
-        if isinstance(view, Unseen) or view.agent is None:
-            return False
-        return any(
-            status.code.lower() == READY and status.at is not None and status.at > self._touched_at
-            for status in view.agent.statuses
-        )
+        report, old = _report(present), self._old_report
+        return report is not None and old is not None and report > max(old, self._touched_at)
 
     @staticmethod
     def _speaks(present: Present) -> bool:
@@ -333,6 +339,15 @@ class Mender:
             return Outcome(Result.VERIFIED, "checked again, and backed up", after, backup)
         said = proof.reason if isinstance(proof, Unseen) else f"{proof.status} {proof.detail}".strip()
         return Outcome(Result.NOT_CONFIRMED, f"checked again, but its backup: {said}", after, said)
+
+
+def _report(present: Present) -> datetime | None:
+    """When Azure last heard a ready agent, by its clock."""
+    view = present.facts.instance
+    if isinstance(view, Unseen) or view.agent is None:
+        return None
+    ready = [status.at for status in view.agent.statuses if status.code.lower() == READY and status.at]
+    return max(ready, default=None)
 
 
 def _told(step: Step, result: StepResult) -> str:

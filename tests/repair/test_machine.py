@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,17 +41,22 @@ JOB = Job("/p/backupJobs/j", "Backup", "InProgress", None)
 class VmEyes(LocalEyes):
     """Sees the guest as a VM; Azure heard its agent when the file "reported" was written.
 
-    A backup job runs from the look number `job_at` on.
+    While there is a file "alive", the agent reports again before every look. A backup job runs from the look
+    number `job_at` on.
     """
 
     job_at: int = 1000
     looks: int = 0
+    reports: int = 0
 
     async def present(self, machine: Machine) -> Present:
         """The guest, and what Azure says of it."""
         seen = await LocalEyes.present(self, machine)
         reported = self.workshop.guest(NAME) / "reported"
         at = datetime.fromtimestamp(reported.stat().st_mtime, UTC) if reported.exists() else None
+        if at and (self.workshop.guest(NAME) / "alive").exists():
+            self.reports += 1
+            at += timedelta(milliseconds=self.reports)
         view = replace(VIEW, agent=agent(at=at))
         guest = replace(seen.facts.guest, vm_id=GUID) if not isinstance(seen.facts.guest, Unseen) else None
         assert guest is not None
@@ -135,12 +140,26 @@ def ids(plan: Plan) -> list[str]:
     return [step.id for step in plan.steps]
 
 
-@pytest.mark.parametrize(("reports", "result"), [(0, Result.NOT_CONFIRMED), (1, Result.VERIFIED)])
-def test_azure_has_to_hear_the_agent_after_the_last_touch(
-    journal: SqliteJournal, workshop: Workshop, reports: int, result: Result
+SAY = 'touch "$1/reported"'
+SAY_BY_AZURES_CLOCK = 'touch -d "2 minutes" "$1/reported"'
+LIVE = 'touch "$1/alive"'
+
+
+@pytest.mark.parametrize(
+    ("more", "result"),
+    [
+        ([], Result.NOT_CONFIRMED),
+        ([SAY], Result.NOT_CONFIRMED),
+        ([SAY_BY_AZURES_CLOCK], Result.NOT_CONFIRMED),
+        ([SAY, LIVE], Result.VERIFIED),
+        ([SAY_BY_AZURES_CLOCK, LIVE], Result.VERIFIED),
+    ],
+    ids=["silent", "replaced", "replaced, our clock is slow", "alive", "alive, our clock is slow"],
+)
+def test_azure_has_to_hear_the_agent_again_after_the_last_touch(
+    journal: SqliteJournal, workshop: Workshop, more: list[str], result: Result
 ) -> None:
-    say = 'touch "$1/reported"'
-    stages = [[Doing(f"sleep 0.1; {say}; sleep 0.1")], [Doing(MEND + f"; sleep 0.1; {say}" * reports)]]
+    stages = [[Doing(f"sleep 0.1; {SAY}; sleep 0.1")], [Doing("; sleep 0.1; ".join([MEND, *more]))]]
     record = go_on(journal, of_a_vm(plan_of(workshop, stages)), VmEyes(workshop))
     assert record.result is result, record.reason
 
