@@ -64,22 +64,23 @@ def run_simulator(
 async def _run(
     estate: Estate, port: int, options: Options, env_file: Path | None, truth_file: Path | None
 ) -> None:
+    interrupted = _interrupted()  # before anybody is told that there is something to interrupt
     async with serve_estate(estate, port=port, options=options) as server:
         if truth_file is not None:
             _write(truth_file, truth_document(estate))
         if env_file is not None:
             write_env_file(env_file, environment(server))
         print(f"{len(estate.vms)} machines at {server.url} (stop with Ctrl-C)", flush=True)
-        await _interrupted()
+        await interrupted.wait()
 
 
-async def _interrupted() -> None:
+def _interrupted() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in ("SIGINT", "SIGTERM"):
         with suppress(NotImplementedError):  # Windows event loops take no signal handlers
             loop.add_signal_handler(getattr(signal, name), stop.set)
-    await stop.wait()
+    return stop
 
 
 def _write(path: Path, content: bytes) -> None:
