@@ -107,6 +107,8 @@ class Guests:
     async def _sent(self, connection: Connection, script: Script, limit: float) -> CommandResult:
         session = self._openers[connection.transport](connection)
         work = asyncio.get_running_loop().run_in_executor(self._pool, _run, session, script, limit)
+        # what an abandoned one ends with is asked for, or asyncio would print it
+        work.add_done_callback(lambda one: one.cancelled() or one.exception())
         try:
             done, _ = await asyncio.wait({work}, timeout=limit + self._options.grace)
         except asyncio.CancelledError:

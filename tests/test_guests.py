@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import threading
@@ -184,6 +185,24 @@ def test_cancellation_cuts_the_session_and_closes_it() -> None:
     assert time.monotonic() - start < 5
     assert stuck.reason == "the run was cancelled"
     assert stuck.closed.is_set()
+
+
+def test_a_script_that_is_cut_leaves_nothing_on_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    stuck = Stuck()
+
+    async def one() -> None:
+        async with Guests([], openers={"ssh": lambda connection: stuck}) as guests:
+            task = asyncio.create_task(guests.send(machine(WAY), Script("true"), 20))
+            await asyncio.to_thread(stuck.started.wait, 5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(stuck.closed.wait, 5)
+
+    asyncio.run(one())
+    gc.collect()
+    assert stuck.reason == "the run was cancelled"
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 class _NeverAnswers(paramiko.ServerInterface):

@@ -25,7 +25,7 @@ from auditor.exits import Exit, repair_exit_code
 from auditor.output import write_whole
 from auditor.plugin import load_checks, load_repair_renderers
 from auditor.remedy import Plan, RepairRun
-from auditor.repair.apply import INTERRUPTED, Pace, Patience, Stop
+from auditor.repair.apply import Pace, Patience, Stop
 from auditor.repair.document import read_plan
 from auditor.repair.gates import Limits
 from auditor.repair.waves import parse_waves
@@ -236,7 +236,7 @@ def _watched(work: Coroutine[Any, Any, RepairRun], stop: Stop) -> RepairRun:
             else:
                 pressed = True
                 typer.echo("finishing what is in flight; Ctrl-C again stops now", err=True)
-                stop.ask(INTERRUPTED)
+                stop.interrupt()
 
         with suppress(NotImplementedError):  # Windows event loops take no signal handlers
             loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -53,15 +53,27 @@ class Patience:
     pause: float = 2.0
 
 
+INTERRUPTED = "interrupted by hand"
+
+
 @dataclass(slots=True)
 class Stop:
-    """The stop switch: `soon` lets what is in flight finish and begins nothing more."""
+    """The stop switch: `soon` lets what is in flight finish and begins nothing more.
+
+    What an earlier process began is brought to its end all the same, but after an interruption `by_hand`.
+    """
 
     soon: str = ""
+    by_hand: bool = False
 
     def ask(self, reason: str) -> None:
         """Begin nothing more; the first reason counts."""
         self.soon = self.soon or reason
+
+    def interrupt(self) -> None:
+        """Begin nothing more, whatever else there was to stop for."""
+        self.by_hand = True
+        self.ask(INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +236,12 @@ class _Run:
         return bool(self._work.stop.soon) or self._unproven
 
     def _interrupted(self) -> bool:
-        return self._work.stop.soon == INTERRUPTED
+        return self._work.stop.by_hand
 
     def _end(self, machines: Sequence[MachinePlan]) -> None:
         """Name what was not begun; a run with a machine in an unknown state stays open."""
         journal, reason = self._work.journal, self._work.stop.soon
-        if reason and not self._interrupted():
+        if reason and reason != INTERRUPTED:
             for machine in self._untouched(machines):
                 journal.settle(self._id, machine, Result.SKIPPED, f"not begun: {reason}", after={})
                 self._results[machine] = Result.SKIPPED
@@ -259,9 +271,6 @@ class _Run:
         if self._work.told is not None:
             total = sum(1 for machine in self._work.plan.machines if machine.stages)
             self._work.told("Repairing", len(self._results), total)
-
-
-INTERRUPTED = "interrupted by hand"
 
 
 def _first(troubles: BaseExceptionGroup) -> BaseException:

@@ -14,7 +14,7 @@ from auditor.errors import HostError, StoreError
 from auditor.hosts import CommandResult, Script, Shell
 from auditor.model import Machine, Platform, Status
 from auditor.remedy import Command, MachineRecord, Payload, Plan, RepairRun, Result, Step, Work
-from auditor.repair.apply import INTERRUPTED, Application, Pace, Patience, Stop, options_of
+from auditor.repair.apply import Application, Pace, Patience, Stop, options_of
 from auditor.repair.document import sealed
 from auditor.repair.gates import Limits
 from auditor.repair.send import Sender
@@ -233,7 +233,7 @@ def test_the_stop_switch_finishes_what_is_in_flight_and_resume_does_the_rest(
 
     def told(_stage: str, done: int, _total: int | None) -> None:
         if done == 1:
-            stop.ask(INTERRUPTED)
+            stop.interrupt()
 
     pace = Pace(shares=ALL, canary=0, at_once=1)
     run = apply(application(workshop, plan, journal, pace=pace, stop=stop, told=told))
@@ -407,6 +407,25 @@ def test_a_resume_looks_at_what_is_unknown_however_many_others_failed(
     again = apply(application(workshop, plan, journal, pace=pace), first.id)
     assert results(again) == [Result.VERIFIED, Result.FAILED, Result.SKIPPED]
     assert again.finished_at is not None
+
+
+def test_the_stop_switch_also_stops_a_resume_that_begins_nothing_new(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
+    workshop, stop = shop(tmp_path, 2), Stop()
+    plan, pace = plan_of(workshop), Pace(shares=ALL, canary=0, max_failures=100, at_once=1)
+    dead = LocalGuests(workshop, dead=set(workshop.names))
+    first = apply(application(workshop, plan, journal, guests=dead, pace=pace))
+    assert [bool(record.steps) for record in first.machines] == [True, True]
+
+    def told(_stage: str, done: int, _total: int | None) -> None:
+        if done == 1:
+            stop.interrupt()
+
+    stop.ask("the plan is old")
+    again = apply(application(workshop, plan, journal, pace=pace, stop=stop, told=told), first.id)
+    assert results(again) == [Result.VERIFIED, None]
+    assert [len(workshop.runs(name)) for name in workshop.names] == [1, 0]
 
 
 def test_a_half_done_machine_that_another_run_has_stays_open(tmp_path: Path, journal: SqliteJournal) -> None:
