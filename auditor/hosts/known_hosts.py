@@ -1,4 +1,4 @@
-"""OpenSSH's known_hosts files: read once, asked for every host."""
+"""OpenSSH's known_hosts files: read once, asked for every host, and read on before a key is added."""
 
 import base64
 import binascii
@@ -6,15 +6,21 @@ import hashlib
 import hmac
 import logging
 import os
+import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import BinaryIO
 
 from auditor.errors import HostError
-from auditor.hosts.options import ACCEPT_NEW
+from auditor.hosts.options import ACCEPT_NEW, STRICT
 from auditor.text import place
+
+if sys.platform != "win32":
+    import fcntl
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +58,10 @@ class KnownHosts:
         self._others: list[_Line] = []
         self._revoked: set[bytes] = set()
         self._variants: dict[tuple[Path, ...], KnownHosts] = {}
-        for path in self._files:
-            for line in _lines(path):
-                self._take(line)
+        contents = [_content(path) for path in self._files]
+        self._read = len(contents[0]) if contents else 0
+        for content in contents:
+            self._take(content)
 
     def of(self, files: tuple[Path, ...] | None) -> "KnownHosts":
         """What a host's own files say, each read once; None means these files here."""
@@ -67,28 +74,50 @@ class KnownHosts:
 
     def keys(self, address: str, port: int) -> tuple[HostKey, ...]:
         """Every key that the files name for a host, in the order of the files."""
-        name = host_name(address, port)
         with self._lock:
-            found = list(self._plain.get(name, ()))
-        found += [line.key for line in self._others if _matches(line.patterns, name)]
-        return tuple(found)
+            return self._keys(host_name(address, port))
 
     def revoked(self, key: HostKey) -> bool:
         """Whether a file marks the key as `@revoked`."""
         return key.blob in self._revoked
 
-    def add(self, address: str, port: int, key: HostKey) -> None:
-        """Write a new key to the first file; raises `OSError` where that cannot be done."""
-        name = host_name(address, port)
-        text = f"{name} {key.type} {base64.b64encode(key.blob).decode('ascii')}\n"
-        with self._lock:
-            path = self._files[0]
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(f"{_line_end(path)}{text}")
+    def learn(self, address: str, port: int, key: HostKey) -> None:
+        """Write a host's first key to the first file, unless another program has written one meanwhile.
+
+        Raises `OSError` where that cannot be done.
+        """
+        name, path = host_name(address, port), self._files[0]
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._lock, path.open("ab+") as file:
+            _lock(file)
+            self._catch_up(file)
+            if self._keys(name) or self.revoked(key):
+                return
+            text = f"{name} {key.type} {base64.b64encode(key.blob).decode('ascii')}\n"
+            file.write(_line_end(file) + text.encode())
+            file.flush()
+            self._read = file.tell()
             self._plain.setdefault(name, []).append(key)
 
-    def _take(self, line: _Line) -> None:
+    def _keys(self, name: str) -> tuple[HostKey, ...]:
+        others = (line.key for line in self._others if _matches(line.patterns, name))
+        return (*self._plain.get(name, ()), *others)
+
+    def _catch_up(self, file: BinaryIO) -> None:
+        """Read what the first file has grown by; all of it where it has shrunk."""
+        size = file.seek(0, os.SEEK_END)
+        if size != self._read:
+            file.seek(self._read if size > self._read else 0)
+            self._take(file.read())
+            self._read = size
+
+    def _take(self, content: bytes) -> None:
+        for row in content.decode("utf-8", "replace").splitlines():
+            line = _line(row)
+            if line is not None:
+                self._take_line(line)
+
+    def _take_line(self, line: _Line) -> None:
         if line.marker == "@revoked":
             self._revoked.add(line.key.blob)
         elif line.marker:
@@ -123,9 +152,10 @@ def verify(known_hosts: KnownHosts, address: str, port: int, key: HostKey, polic
             f"add it, or choose the host key policy {ACCEPT_NEW!r}"
         )
     try:
-        known_hosts.add(address, port, key)
+        known_hosts.learn(address, port, key)
     except OSError as error:
         raise HostError(f"the host key of {where} cannot be written down: {error}") from error
+    verify(known_hosts, address, port, key, STRICT)  # another program may have learnt another key just now
 
 
 def host_name(address: str, port: int) -> str:
@@ -133,26 +163,27 @@ def host_name(address: str, port: int) -> str:
     return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
 
 
-def _line_end(path: Path) -> str:
+def _lock(file: BinaryIO) -> None:
+    """Keep other programs of ours from adding to the file until it is closed, where the system can."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _line_end(file: BinaryIO) -> bytes:
     """The line end that the last line lacks, so that what is added is a line of its own."""
-    try:
-        with path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return "" if file.read(1) == b"\n" else "\n"
-    except OSError:  # empty, or not to be read
-        return "" if path.stat().st_size == 0 else "\n"
+    if file.seek(0, os.SEEK_END) == 0:
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read(1) == b"\n" else b"\n"
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _content(path: Path) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return path.read_bytes()
     except OSError as error:
         logger.info("known_hosts file %s is not read: %s", path, error)
-        return
-    for row in text.splitlines():
-        line = _line(row)
-        if line is not None:
-            yield line
+        return b""
 
 
 def _line(row: str) -> _Line | None:

@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,31 @@ def test_an_unknown_host_is_refused_or_written_down(tmp_path: Path) -> None:
     verify(KnownHosts([path]), "web", 2222, RIGHT, "strict")
     with pytest.raises(HostError, match="host key changed"):
         verify(hosts, "web", 2222, WRONG, "accept-new")
+
+
+@pytest.mark.parametrize("before", ["", line("old.example"), line("old.example").rstrip()])
+def test_what_another_program_learnt_meanwhile_counts(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "known_hosts"
+    path.write_text(before)
+    first, second = KnownHosts([path]), KnownHosts([path])
+    verify(first, "web", 22, RIGHT, "accept-new")
+    with pytest.raises(HostError, match="host key changed"):
+        verify(second, "web", 22, WRONG, "accept-new")
+    verify(second, "db", 22, WRONG, "accept-new")
+    verify(first, "db", 22, WRONG, "accept-new")
+    path.write_text(path.read_text() + line("*", WRONG, "@revoked "))
+    with pytest.raises(HostError, match="is revoked"):
+        verify(first, "new", 22, WRONG, "accept-new")
+    names = [row.split()[0] for row in path.read_text().splitlines()]
+    assert names == [*(["old.example"] if before else []), "web", "db", "@revoked"]
+
+
+def test_many_threads_meet_a_new_host_and_one_writes_it_down(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    hosts = [KnownHosts([path]) for _ in range(4)] * 2
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: verify(one, "web", 22, RIGHT, "accept-new"), hosts))
+    assert path.read_text().split() == line("web").split()[:3]
 
 
 def test_a_new_key_does_not_run_into_a_last_line_without_an_end(tmp_path: Path) -> None:
