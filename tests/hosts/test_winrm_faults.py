@@ -7,10 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ from tests.hosts.windows import (
 PATIENT = GuestOptions(deadline=60)
 SHORT = replace(QUICK, connect_timeout=1, auth_timeout=1)
 HURRIED = replace(QUICK, auth_timeout=5, deadline=1)
-UNHURRIED = replace(QUICK, auth_timeout=5, deadline=3)  # with time to close a shell on a busy machine
+STALLED = replace(SHORT, connect_timeout=20)
+UNHURRIED = replace(QUICK, auth_timeout=20, deadline=8)  # with time to close a shell on a busy machine
+HANGING = replace(UNHURRIED, deadline=3)
 TOO_LATE = "^the deadline of 3 s passed while running the script$"
 
 
@@ -62,15 +64,15 @@ def server() -> Iterator[WinRmServer]:
 @pytest.mark.parametrize(
     ("fault", "options", "said", "within", "left"),
     [
-        (Fault(Kind.STALL), SHORT, "stalled while signing in: no answer within 1 s", 1, 0),
-        (Fault(Kind.STALL), HURRIED, "(stalled|deadline of 1 s passed) while signing in", 1, 0),
+        (Fault(Kind.STALL), STALLED, "stalled while signing in: no answer within 1 s", 1, 0),
+        (Fault(Kind.STALL), UNHURRIED, "(stalled|deadline of 8 s passed) while signing in", 8, 0),
         (Fault(Kind.STALL, "Create"), SHORT, "stalled while opening a shell: no answer within 1 s", 1, 1),
         (Fault(Kind.STALL, "Command"), SHORT, "stalled while running the script", 1, 0),
         (
             Fault(Kind.STALL, "Receive"),
             UNHURRIED,
-            "(stalled|deadline of 3 s passed) while running the script",
-            3,
+            "(stalled|deadline of 8 s passed) while running the script",
+            8,
             0,
         ),
         (Fault(Kind.SLOW_HANDSHAKE), SHORT, "did not finish the TLS handshake within 1 s", 1, 0),
@@ -89,7 +91,7 @@ def server() -> Iterator[WinRmServer]:
         (Fault(Kind.MALFORMED, "Command"), QUICK, "answered what is no WS-Man while running", 0, 0),
         (Fault(Kind.QUOTA), QUICK, "opens no more shells for .*quota.*MaxShellsPerUser", 0, 0),
         (Fault(Kind.SHELL_GONE, "Receive"), QUICK, "has lost the shell while running the script", 0, 0),
-        (Fault(Kind.HANG), UNHURRIED, TOO_LATE, 3, 0),
+        (Fault(Kind.HANG), HANGING, TOO_LATE, 3, 0),
     ],
 )
 def test_a_fault_has_its_reason(
@@ -185,14 +187,18 @@ def test_a_command_that_hangs_is_ended(server: WinRmServer) -> None:
 
 
 def test_a_slow_command_is_waited_for() -> None:
+    def asked() -> int:
+        return Counter(seen.operation for seen in tuple(server.requests))["Receive"]
+
     class Slow(Windows):
         def run(self, *given: Any) -> Execution:
-            time.sleep(1.2)
+            while asked() < 3:
+                time.sleep(0.05)
             return Execution(0, b"done")
 
     with WinRmServer(Slow(), accounts={ADMIN: PASSWORD}, limits=Limits(receive=0.3)) as server:
         assert ask(connection_to(server)) == CommandResult(0, b"done")
-        assert Counter(seen.operation for seen in server.requests)["Receive"] >= 4
+        assert asked() >= 4
 
 
 def test_slow_output_is_cut_at_the_command_s_time(server: WinRmServer) -> None:
@@ -233,21 +239,24 @@ def test_a_shell_quota_of_the_server_itself() -> None:
 )
 def test_an_abort_ends_every_wait(server: WinRmServer, fault: Fault, stage: str) -> None:
     server.faults.add(fault)
-    seen: list[str] = []
-    with opened(connection_to(server), replace(QUICK, auth_timeout=5)) as host:
+    cut_at: list[float] = []
+    with opened(connection_to(server), replace(QUICK, auth_timeout=20, connect_timeout=20)) as host:
 
         def cut() -> None:
-            seen.append(host.stage)
+            end = time.monotonic() + 20
+            while host.stage != stage and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(0.4)  # so that the wait is under way
+            assert host.stage == stage
+            cut_at.append(time.monotonic())
             host.abort("enough")
 
-        cutter = threading.Timer(0.6, cut)
-        cutter.start()
-        start = time.monotonic()
-        with pytest.raises(HostError, match=r"^enough$"):
-            host.run(cmd("echo 1"), 5)
-        assert time.monotonic() - start < 0.6 + LATE
-        cutter.join()
-        assert seen == [stage]
+        with ThreadPoolExecutor() as pool:
+            cutter = pool.submit(cut)
+            with pytest.raises(HostError, match=r"^enough$"):
+                host.run(cmd("echo 1"), 20)
+            cutter.result()
+        assert time.monotonic() - cut_at[0] < LATE
         with pytest.raises(HostError, match=r"^enough$"):
             host.run(cmd("echo 1"), 5)
     assert server.open_shells == (1 if fault.operation == "Create" else 0)

@@ -60,6 +60,15 @@ def reach(transport: paramiko.Transport, jump: Hop, target: Hop, timeout: float)
     return ChannelLine(channel)
 
 
+def await_welcome(transport: paramiko.Transport, timeout: float) -> None:
+    """Wait until a jump host answers in the session itself, whatever it says.
+
+    OpenSSH counts a session among those that have not signed in for a moment after it told of the success.
+    """
+    with contextlib.suppress(EOFError, OSError, paramiko.SSHException):  # whoever goes on is told as much
+        transport.open_session(timeout=timeout).close()
+
+
 class Network:
     """What the SSH sessions of a run share: ssh_config, and the doors of its jump hosts.
 

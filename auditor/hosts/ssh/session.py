@@ -21,7 +21,7 @@ from auditor.hosts.options import GuestOptions
 from auditor.hosts.ssh.config import SshConfig
 from auditor.hosts.ssh.execute import execute
 from auditor.hosts.ssh.handshake import QuietTransport, SilentPacketizer, shake_hands
-from auditor.hosts.ssh.jump import ChannelLine, Network, reach
+from auditor.hosts.ssh.jump import ChannelLine, Network, await_welcome, reach
 from auditor.hosts.ssh.keys import Credentials
 from auditor.hosts.ssh.login import sign_in
 from auditor.hosts.ssh.proxy import ProxyLine, launch
@@ -137,6 +137,8 @@ class SshHost:
             self._at = hop
             with self._network.knocking(hop, self._left):
                 self._links.append(self._reach(hop, turn))
+                if hop.jump:
+                    await_welcome(self._links[-1].transport, min(self._options.auth_timeout, self._left()))
         return self._links[-1]
 
     def _reach(self, hop: Hop, turn: contextlib.ExitStack) -> _Link:
