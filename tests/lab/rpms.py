@@ -82,7 +82,7 @@ AutoReqProv: no
 """
 # holds the locks of whoever installs it until a step has waited for them
 WAITS = (
-    "for try in $(seq 600); do "
+    "for try in $(seq 3000); do "
     "! grep -q 'waiting for it' /var/lib/fleet-auditor/*/output 2>/dev/null || break; sleep 0.1; done"
 )
 BUILD = f"""set -eu
