@@ -66,11 +66,11 @@ def test_what_is_read(stderr: bytes, said: str) -> None:
     ],
 )
 def test_hostile_documents_are_shown_short_and_never_acted_on(document: bytes) -> None:
-    start = time.monotonic()
+    start = time.thread_time()
     with pytest.raises(ValueError, match="no CLIXML"):
         records(document)
     shown = readable(HEADER + b"\r\n" + document).decode()
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 2
     assert document.decode()[:40].startswith(shown[:40])
     assert len(shown) <= UNREADABLE + len("</Objs>")
 
