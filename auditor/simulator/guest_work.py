@@ -10,7 +10,7 @@ import re
 import shlex
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -111,13 +111,15 @@ class _Receipt:
 class Workshop:
     """What all guests share: the known texts by hash, how long work takes, how long a sender waits at most.
 
-    `on_change` hears of a guest's new state, in the thread of the guests. Times in seconds.
+    `on_change` hears of a guest's new state, in the thread of the guests; `pause` is how work takes its time.
+    Times in seconds.
     """
 
     known: Mapping[str, Effect]
     work_seconds: float = 0.02
     patience: float = PATIENCE
     on_change: Callable[[str, GuestState], None] = lambda _machine, _state: None
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class WorkingGuest:
@@ -183,7 +185,7 @@ class WorkingGuest:
         return receipt
 
     async def _work(self, asked: Asked, effect: Effect, receipt: _Receipt) -> None:
-        await asyncio.sleep(self._workshop.work_seconds)
+        await self._workshop.pause(self._workshop.work_seconds)
         trouble = self.trouble
         if trouble.hangs:
             return

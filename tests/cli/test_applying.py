@@ -1,5 +1,6 @@
 """`auditor remediate apply`, `resume` and `runs` as a user has them, over SSH to simulated guests."""
 
+import asyncio
 import json
 import os
 import pty
@@ -7,9 +8,10 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,12 @@ STEPS = 6
 
 @dataclass
 class Desk:
-    """Six guests, a plan for them in a file, and the program."""
+    """Six guests, a plan for them in a file, and the program; `let_end` ends the work where it is held."""
 
     ward: Ward
     folder: Path
     plan: Plan
+    let_end: threading.Event = field(default_factory=threading.Event)
 
     @property
     def file(self) -> Path:
@@ -64,8 +67,15 @@ def healthy(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[Desk]:
-    yield from desk(tmp_path, work_seconds=1.0)
+def held(tmp_path: Path) -> Iterator[Desk]:
+    let_end = threading.Event()
+
+    async def pause(seconds: float) -> None:
+        while not let_end.is_set():  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(seconds)
+
+    for place in desk(tmp_path, pause=pause):
+        yield replace(place, let_end=let_end)
 
 
 @pytest.fixture
@@ -192,36 +202,53 @@ def test_nothing_to_resume_is_said(healthy: Desk) -> None:
 
 
 def interrupted(place: Desk, times: int) -> "subprocess.CompletedProcess[str]":
-    """Apply, and press Ctrl-C as soon as the first step is at work."""
+    """Apply, and press Ctrl-C while the first step is at work, which ends only after that.
+
+    Ctrl-C is pressed again only once it was heard, and what was pressed twice ends before the work.
+    """
     command = place.command("apply", str(place.file), "--yes", "--at-once", "1")
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
-    ) as program:
-        while not place.ward.executions() and program.poll() is None:
-            time.sleep(0.02)
-        for _ in range(times):
-            os.kill(program.pid, signal.SIGINT)
-            time.sleep(0.3)
-        stdout, stderr = program.communicate()
-    return subprocess.CompletedProcess(command, program.returncode, stdout, stderr)
+    errors = place.folder / "stderr"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, stdin=subprocess.DEVNULL
+        ) as program,
+    ):
+        wait_while(lambda: not place.ward.executions(), program)
+        program.send_signal(signal.SIGINT)
+        wait_while(lambda: "finishing what is in flight" not in errors.read_text(), program)
+        try:
+            if times == 2:
+                program.send_signal(signal.SIGINT)
+                program.wait(timeout=60)
+        finally:
+            place.let_end.set()
+        stdout, _ = program.communicate()
+    return subprocess.CompletedProcess(command, program.returncode, stdout, errors.read_text())
 
 
-def test_ctrl_c_finishes_what_is_in_flight_and_resume_does_the_rest(slow: Desk) -> None:
-    first = interrupted(slow, 1)
+def wait_while(holds: Callable[[], bool], program: "subprocess.Popen[str]") -> None:
+    """Wait while something holds and the program runs."""
+    while program.poll() is None and holds():
+        time.sleep(0.02)
+
+
+def test_ctrl_c_finishes_what_is_in_flight_and_resume_does_the_rest(held: Desk) -> None:
+    first = interrupted(held, 1)
     assert "finishing what is in flight" in first.stderr
     assert first.returncode == Exit.INCOMPLETE, first.stdout + first.stderr
-    assert list(slow.evidence().values()) == ["verified"]
-    again = slow.run("resume")
+    assert list(held.evidence().values()) == ["verified"]
+    again = held.run("resume")
     assert again.returncode == Exit.OK, again.stdout + again.stderr
-    assert set(slow.ward.executions().values()) == {1}
-    assert slow.ward.broken() == set()
+    assert set(held.ward.executions().values()) == {1}
+    assert held.ward.broken() == set()
 
 
-def test_ctrl_c_twice_stops_at_once_and_nothing_is_lost_or_doubled(slow: Desk) -> None:
-    first = interrupted(slow, 2)
+def test_ctrl_c_twice_stops_at_once_and_nothing_is_lost_or_doubled(held: Desk) -> None:
+    first = interrupted(held, 2)
     assert first.returncode == 130, first.stdout + first.stderr
     assert "goes on" in first.stderr
-    again = slow.run("resume")
+    again = held.run("resume")
     assert again.returncode == Exit.OK, again.stdout + again.stderr
-    assert set(slow.ward.executions().values()) == {1}
-    assert len(slow.ward.executions()) == STEPS
+    assert set(held.ward.executions().values()) == {1}
+    assert len(held.ward.executions()) == STEPS

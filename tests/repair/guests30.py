@@ -3,8 +3,9 @@
 The program under test may run in another process and be killed there; the guests keep their receipts.
 """
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -161,11 +162,13 @@ def ward(
     *,
     work_seconds: float = 0.02,
     patience: float = 15.0,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     troubles: Mapping[str, Trouble] | None = None,
 ) -> Iterator[Ward]:
     """The guests, served until the end of the block; `troubles` by machine id ("host/agent-stopped-00")."""
     known: dict[str, Effect] = {}
-    with SshGuests(states(count), Workshop(known, work_seconds, patience), troubles or {}) as ssh:
+    workshop = Workshop(known, work_seconds, patience, pause=pause)
+    with SshGuests(states(count), workshop, troubles or {}) as ssh:
         yield Ward(ssh, known)
 
 
