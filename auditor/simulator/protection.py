@@ -1,6 +1,5 @@
 """Microsoft.RecoveryServices, changing: enable and stop protection, back up now, and their operations."""
 
-import time
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -240,7 +239,7 @@ class Protection:
             status="Completed",
             age=0,
             takes=self._world.options.backup_seconds,
-            started=time.time(),
+            started=self._world.options.clock(),
         )
 
     def _accepted(self, call: Call, path: str, operation: Operation) -> Reply:

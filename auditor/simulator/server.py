@@ -82,7 +82,7 @@ class RunningServer(Steering):
 
     def _reply(self, request: web.BaseRequest, body: bytes, fault: Fault | None) -> Reply:
         path = request.path
-        now = time.time()
+        now = self.options.clock()
         if path == "/metadata/endpoints":
             self.stats.requests["metadata"] += 1
             version = request.query.get("api-version", "")

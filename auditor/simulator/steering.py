@@ -1,6 +1,5 @@
 """What happens in an estate while it is served: jobs begin and end, agents speak up and fall silent."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,7 +32,7 @@ class Steering:
             status="InProgress",
             age=0,
             takes=None,
-            started=time.time(),
+            started=self.world.options.clock(),
         )
         self._vault(vm_id, vault).jobs.insert(0, job)
         return job.id
@@ -43,7 +42,8 @@ class Steering:
         for state in self.world.vaults.values():
             for index, job in enumerate(state.jobs):
                 if job.id == job_id:
-                    state.jobs[index] = replace(job, status=status, takes=time.time() - (job.started or 0))
+                    takes = self.world.options.clock() - (job.started or 0)
+                    state.jobs[index] = replace(job, status=status, takes=takes)
 
     def agent_reports(self, vm_id: str, version: str | None) -> None:
         """Let Azure hear the agent of a VM from now on, in this version; None: hear nothing of it."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -28,7 +28,7 @@ class Options:
     `backup_seconds` is how long a backup takes, `token_seconds` how long a token is valid. `addresses` are
     private addresses by lower-cased VM id, where a machine is to be reached; `secrets` a key vault's.
     Policies run in `next_backup_hours` (rounded up to the half hour), so that no backup is due by chance.
-    `grants` are what the identity may do.
+    `grants` are what the identity may do; `clock` tells the time (seconds since the epoch).
     """
 
     latency_ms: float = 0
@@ -41,6 +41,7 @@ class Options:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     next_backup_hours: float = 11.5
     grants: tuple[Grant, ...] = (Grant(),)
+    clock: Callable[[], float] = time.time
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class World:
         self.demanded: Counter[str] = Counter()
         self.operations: dict[str, Operation] = {}
         self.vms = {vm.key: VmState(vm) for vm in estate.vms}
-        due = _half_hour(time.time() + 3600 * options.next_backup_hours)
+        due = _half_hour(options.clock() + 3600 * options.next_backup_hours)
         self.vaults = {
             vault.key: VaultState(vault, scheduled(vault.policies, due)) for vault in estate.vaults
         }
@@ -159,7 +160,7 @@ class World:
 
     def start(self, output: dict[str, Any] | None = None, job: str | None = None) -> Operation:
         """Begin an operation."""
-        operation = Operation(self.new_id(), time.time(), self.options.lro_polls, output, job)
+        operation = Operation(self.new_id(), self.options.clock(), self.options.lro_polls, output, job)
         self.operations[operation.id] = operation
         return operation
 

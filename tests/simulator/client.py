@@ -1,6 +1,7 @@
 """A bare client of the simulator, for what the SDK would hide."""
 
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -31,6 +32,16 @@ class Answer:
     @property
     def code(self) -> str:
         return str(self.json["error"]["code"])
+
+
+@dataclass
+class Clock:
+    """A clock for the simulator that stands until it is moved."""
+
+    now: float = field(default_factory=time.time)
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @dataclass

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +6,7 @@ from azure.identity import ClientSecretCredential
 
 from auditor.simulator.server import RunningServer
 from auditor.simulator.world import Options
-from tests.simulator.client import Client
+from tests.simulator.client import Client, Clock
 
 SUBSCRIPTIONS = "/subscriptions?api-version=2022-12-01"
 
@@ -57,9 +56,10 @@ def test_no_answer_without_a_token(client: Client, header: str, code: str) -> No
 
 
 def test_tokens_end_when_their_time_is_over(serve: Callable[..., RunningServer]) -> None:
-    client = Client(serve(options=Options(token_seconds=0.4)))
+    clock = Clock()
+    client = Client(serve(options=Options(token_seconds=0.4, clock=clock)))
     assert client.get(SUBSCRIPTIONS).status == 200
-    time.sleep(0.5)
+    clock.now += 0.5
     answer = client.get(SUBSCRIPTIONS)
     assert (answer.status, answer.code) == (401, "ExpiredAuthenticationToken")
 

@@ -1,6 +1,5 @@
 """Enabling, stopping and running backups: state changes that later reads show."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from auditor.simulator.server import RunningServer
 from auditor.simulator.vaults import Vault
 from auditor.simulator.vms import Vm
 from auditor.simulator.world import Options
-from tests.simulator.client import Answer, Client, of
+from tests.simulator.client import Answer, Client, Clock, of
 
 V = "api-version=2024-04-01"
 Serve = Callable[..., RunningServer]
@@ -54,11 +53,16 @@ def status_of(client: Client, vm: Vm, location: str | None = None) -> dict[str, 
 
 
 @pytest.fixture
-def client(serve: Serve) -> Client:
-    return Client(serve(options=Options(backup_seconds=0.3)))
+def clock() -> Clock:
+    return Clock()
 
 
-def test_protection_is_enabled_and_a_backup_completes(client: Client) -> None:
+@pytest.fixture
+def client(serve: Serve, clock: Clock) -> Client:
+    return Client(serve(options=Options(backup_seconds=0.3, clock=clock)))
+
+
+def test_protection_is_enabled_and_a_backup_completes(client: Client, clock: Clock) -> None:
     estate = client.server.estate
     vm = of(estate, "unprotected")
     vault = vault_for(estate, vm)
@@ -78,7 +82,7 @@ def test_protection_is_enabled_and_a_backup_completes(client: Client) -> None:
     job_id = client.get(backed.headers["Azure-AsyncOperation"]).json["properties"]["jobId"]
     running = client.get(f"{vault.id}/backupJobs/{job_id}?{V}").json["properties"]
     assert (running["status"], "endTime" in running) == ("InProgress", False)
-    time.sleep(0.35)
+    clock.now += 0.35
     assert client.get(f"{vault.id}/backupJobs/{job_id}?{V}").json["properties"]["status"] == "Completed"
     item = client.get(f"{item_path(vault, vm)}?{V}").json["properties"]
     assert (item["protectionState"], item["lastBackupStatus"]) == ("Protected", "Completed")
