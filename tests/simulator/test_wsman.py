@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +200,9 @@ def test_nothing_is_left_after_close() -> None:
     waiting.join()
     spoken.transport.close_session()
     assert guest.stopped.is_set()
+    end = time.monotonic() + 5
+    while set(threading.enumerate()) - threads and time.monotonic() < end:
+        time.sleep(0.05)  # a thread ends a moment after it did its last
     assert set(threading.enumerate()) - threads == set()
     assert [held for held in psutil.Process().net_connections() if held.laddr.port == port] == []
     assert server.open_shells == 0
