@@ -145,7 +145,7 @@ def test_faults_strike_sealed_messages_too(kind: Kind) -> None:
 
 def test_a_command_hangs(pair: Pair) -> None:
     pair.strike(Kind.HANG, times=1)
-    client = pair.client()
+    client = pair.client(read_timeout_sec=20)
     shell = client.open_shell()
     command = client.run_command(shell, "say x")
     with pytest.raises(WinRMOperationTimeoutError):
@@ -169,7 +169,7 @@ def test_a_command_prints_slowly(pair: Pair) -> None:
 
 def test_output_slower_than_an_operation_may_take(pair: Pair) -> None:
     pair.strike(Kind.SLOW_OUTPUT, size=4, seconds=3)
-    client = pair.client()
+    client = pair.client(read_timeout_sec=20)
     shell = client.open_shell()
     command = client.run_command(shell, "say x")
     with pytest.raises(WinRMOperationTimeoutError):
