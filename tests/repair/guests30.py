@@ -5,9 +5,10 @@ The program under test may run in another process and be killed there; the guest
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,38 @@ def states(count: int = 30) -> tuple[GuestState, ...]:
     )
 
 
+@dataclass(slots=True)
+class Gate:
+    """Holds every work that begins as the `first` or later, until that changes."""
+
+    first: float = math.inf
+    begun: int = 0
+
+    async def __call__(self, seconds: float) -> None:
+        """Wait, in the thread of the guests."""
+        self.begun += 1
+        place = self.begun
+        await asyncio.sleep(seconds)
+        while place >= self.first:  # noqa: ASYNC110 - it changes in another thread
+            await asyncio.sleep(0.01)
+
+
 @dataclass(frozen=True, slots=True)
 class Ward:
     """The guests while they are served; `known` is what they know, and may be added to at any time."""
 
     ssh: SshGuests
     known: dict[str, Effect]
+    gate: Gate = field(default_factory=Gate)
+
+    @contextmanager
+    def held(self, first: int) -> Iterator[None]:
+        """Until the end of the block no work ends that begins as the `first` or later."""
+        self.gate.first = first
+        try:
+            yield
+        finally:
+            self.gate.first = math.inf
 
     def learn(self, plan: Plan) -> None:
         """Let the guests know the work of a plan."""
@@ -162,14 +189,15 @@ def ward(
     *,
     work_seconds: float = 0.02,
     patience: float = 15.0,
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    pause: Callable[[float], Awaitable[None]] | None = None,
     troubles: Mapping[str, Trouble] | None = None,
 ) -> Iterator[Ward]:
     """The guests, served until the end of the block; `troubles` by machine id ("host/agent-stopped-00")."""
     known: dict[str, Effect] = {}
-    workshop = Workshop(known, work_seconds, patience, pause=pause)
+    gate = Gate()
+    workshop = Workshop(known, work_seconds, patience, pause=pause or gate)
     with SshGuests(states(count), workshop, troubles or {}) as ssh:
-        yield Ward(ssh, known)
+        yield Ward(ssh, known, gate)
 
 
 def swapped(hosts: Path, one: str, other: str) -> str:

@@ -120,8 +120,8 @@ def auditor(folder: Path, *arguments: str) -> list[str]:
 
 
 def killed_after(executions: int, command: list[str], guests: Ward) -> None:
-    """Run the program until so many works have begun, and kill it there."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    """Run the program until so many works have begun, and kill it there, while the last of them goes on."""
+    with guests.held(executions), subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while sum(guests.executions().values()) < executions and process.poll() is None:
             time.sleep(0.01)
         process.kill()
