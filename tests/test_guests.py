@@ -26,9 +26,9 @@ from auditor.hosts.options import GuestOptions
 from auditor.model import Connection, Platform
 from auditor.rules import Endpoint
 from tests.hosts import conftest as ssh
-from tests.hosts.conftest import Sshd, free_port, machine
+from tests.hosts.conftest import Sshd, machine
 
-sshd, start_sshd = ssh.sshd, ssh.start_sshd
+sshd, start_sshd, refused_port = ssh.sshd, ssh.start_sshd, ssh.refused_port
 
 WAY = Connection("192.0.2.1")
 ANSWER = b'noise AUDITOR-PROBE-BEGIN {"schema":1,"platform":"linux","hostname":"web-1"} AUDITOR-PROBE-END\n'
@@ -272,14 +272,14 @@ async def _ask(options: GuestOptions, *connections: Connection) -> Guest | Unsee
 
 
 @pytest.mark.sshd
-def test_dead_hosts_do_not_hold_the_living(start_sshd: Callable[..., Sshd], tmp_path: Path) -> None:
+def test_dead_hosts_do_not_hold_the_living(start_sshd: Callable[..., Sshd], refused_port: int) -> None:
     server = start_sshd()
     dead = [socket.socket() for _ in range(4)]
     for link in dead:
         link.bind(("127.0.0.1", 0))
         link.listen()
     ways = [replace(server.connection, port=link.getsockname()[1]) for link in dead]
-    ways += [replace(server.connection, port=free_port("127.0.0.1")), *[server.connection] * 12]
+    ways += [replace(server.connection, port=refused_port), *[server.connection] * 12]
     before = threading.active_count()
 
     async def all_of_them() -> list[Guest | Unseen]:

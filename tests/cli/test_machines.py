@@ -17,7 +17,9 @@ from auditor.plugin import load_checks
 from auditor.settings import resolve, settings
 from auditor.simulator.run import environment
 from auditor.simulator.server import RunningServer
-from tests.hosts.conftest import free_port
+from tests.hosts import conftest as ssh
+
+refused_port = ssh.refused_port
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 NO_AZURE = dict.fromkeys(("AUDITOR_CLOUD", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"))
@@ -106,8 +108,10 @@ def test_azures_primary_address_is_a_fact_where_guests_are_reached_by_it(
     assert reached
 
 
-def test_two_machines_at_one_address_are_both_audited_and_named(program: Program, tmp_path: Path) -> None:
-    port = free_port("127.0.0.1")
+def test_two_machines_at_one_address_are_both_audited_and_named(
+    program: Program, tmp_path: Path, refused_port: int
+) -> None:
+    port = refused_port
     hosts = "".join(f"- {{name: {name}, address: 127.0.0.1, port: {port}}}\n" for name in ("one", "two"))
     (tmp_path / "hosts.yaml").write_text(hosts)
     said = f"127.0.0.1:{port}: 2 machines have this address and port (one, two)"
@@ -146,9 +150,9 @@ def test_run_command_is_the_way_in_only_where_it_is_wanted(
 
 
 def test_a_secret_that_is_missing_is_said_first_and_costs_only_the_guests_that_need_it(
-    program: Program, tmp_path: Path
+    program: Program, tmp_path: Path, refused_port: int
 ) -> None:
-    closed = free_port("127.0.0.1")
+    closed = refused_port
     (tmp_path / "hosts.yaml").write_text(
         json.dumps(
             [
@@ -182,11 +186,11 @@ def test_no_secret_is_asked_for_where_no_guest_is(program: Program, tmp_path: Pa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals as POSIX has them")
-def test_a_prompt_comes_before_the_guests_and_shows_nothing(tmp_path: Path) -> None:
+def test_a_prompt_comes_before_the_guests_and_shows_nothing(tmp_path: Path, refused_port: int) -> None:
     import pty
 
     hosts = [
-        {"name": name, "address": "127.0.0.1", "port": free_port("127.0.0.1"), "password": "prompt:fleet"}
+        {"name": name, "address": "127.0.0.1", "port": refused_port, "password": "prompt:fleet"}
         for name in ("a", "b")
     ]
     (tmp_path / "hosts.yaml").write_text(json.dumps(hosts))
@@ -217,9 +221,9 @@ def test_a_prompt_comes_before_the_guests_and_shows_nothing(tmp_path: Path) -> N
 
 
 def test_an_ansible_inventory_is_audited_and_its_password_left_alone(
-    program: Program, tmp_path: Path
+    program: Program, tmp_path: Path, refused_port: int
 ) -> None:
-    closed = free_port("127.0.0.1")
+    closed = refused_port
     (tmp_path / "inventory").write_text(
         f"[web]\nweb[1:2] ansible_host=127.0.0.1 ansible_port={closed}\n"
         "console ansible_connection=local\n"
@@ -244,8 +248,8 @@ def test_an_ansible_inventory_is_audited_and_its_password_left_alone(
 
 
 @pytest.fixture
-def pre_migration(tmp_path: Path) -> tuple[str, ...]:
-    (tmp_path / "hosts.csv").write_text(f"name,address,port\nold,127.0.0.1,{free_port('127.0.0.1')}\n")
+def pre_migration(tmp_path: Path, refused_port: int) -> tuple[str, ...]:
+    (tmp_path / "hosts.csv").write_text(f"name,address,port\nold,127.0.0.1,{refused_port}\n")
     return ("audit", "--inventory", "hosts.csv", "--target-region", "West Europe", *QUICK)
 
 

@@ -41,6 +41,14 @@ def free_port(address: str) -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture
+def refused_port() -> Iterator[int]:
+    """A port that refuses connections for the whole test: nobody else can take it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
 def machine(connection: Connection | None, name: str = "host") -> Machine:
     """A Linux machine that is reached so."""
     return Machine(f"host/{name}", name, Platform.LINUX, "hosts-file", connection=connection)

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from checks import CHECKS
 from reports.json import schema
-from tests.hosts.conftest import Sshd, free_port, make_key
+from tests.hosts.conftest import Sshd, make_key
 
 Start = Callable[..., Sshd]
 DEADLINE = 12
@@ -47,7 +47,9 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def hosts(start_sshd: Start, silent_port: int, tmp_path: Path) -> dict[str, dict[str, Any]]:
+def hosts(
+    start_sshd: Start, silent_port: int, refused_port: int, tmp_path: Path
+) -> dict[str, dict[str, Any]]:
     """Name to entry of the hosts file; the known_hosts file lies beside it."""
     good, changed = start_sshd(), start_sshd()
     changed.trust(" ".join(make_key(tmp_path / "other").with_suffix(".pub").read_text().split()[:2]))
@@ -67,7 +69,7 @@ def hosts(start_sshd: Start, silent_port: int, tmp_path: Path) -> dict[str, dict
         for name, server in servers.items()
     }
     entries["wrong-key"]["key"] = str(make_key(tmp_path / "stranger"))
-    for name, port in (("refused-port", free_port("127.0.0.1")), ("silent-port", silent_port)):
+    for name, port in (("refused-port", refused_port), ("silent-port", silent_port)):
         entries[name] = {"address": "127.0.0.1", "port": port, "key": str(good.key)}
     return entries
 

@@ -21,7 +21,7 @@ from auditor.guests import Guests
 from auditor.hosts import CommandResult, Script
 from auditor.hosts.options import NO_SSH_CONFIG, GuestOptions
 from auditor.model import Connection
-from tests.hosts.conftest import Sshd, free_port, machine, make_key, opened
+from tests.hosts.conftest import Sshd, machine, make_key, opened
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("nothing_left_behind")]
 
@@ -210,10 +210,9 @@ def test_an_agent_that_never_answers(sshd: Sshd, tmp_path: Path, monkeypatch: py
 # ---- the way there --------------------------------------------------------------------------------
 
 
-def test_a_refused_port(sshd: Sshd) -> None:
-    port = free_port("127.0.0.1")
-    told = reason(replace(sshd.connection, port=port), sshd.options(), 1)
-    assert told == f"connection refused by 127.0.0.1:{port}"
+def test_a_refused_port(sshd: Sshd, refused_port: int) -> None:
+    told = reason(replace(sshd.connection, port=refused_port), sshd.options(), 1)
+    assert told == f"connection refused by 127.0.0.1:{refused_port}"
 
 
 def test_a_name_that_means_nothing(sshd: Sshd) -> None:
