@@ -111,6 +111,19 @@ def _answers(address: str, port: int) -> bool:
     return False
 
 
+def _serves(server: Sshd) -> bool:
+    """Wait until it answers; False where somebody else took its port meanwhile."""
+    end = time.monotonic() + 20
+    while not _answers(server.address, server.port):
+        ended, log = server.process.poll() is not None, (server.folder / "log").read_text()
+        if ended and "Address already in use" in log:
+            return False
+        assert not ended, log
+        assert time.monotonic() < end, "sshd does not answer"
+        time.sleep(0.02)
+    return True
+
+
 @pytest.fixture
 def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
     """Start an sshd: `start_sshd("ForceCommand …", address="127.0.0.5")`, as often as wanted.
@@ -132,10 +145,8 @@ def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
         make_key(folder / "host_key")
         make_key(folder / "client_key")
         shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
-        port = free_port(address)
         lines = [
             f"ListenAddress {address}",
-            f"Port {port}",
             f"HostKey {folder}/host_key",
             f"AuthorizedKeysFile {folder}/authorized_keys",
             "StrictModes no",
@@ -146,20 +157,18 @@ def start_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
             f"SetEnv HOME={folder}" + (f" PATH={path}" if path else ""),
             *settings,
         ]
-        (folder / "config").write_text("\n".join(lines) + "\n")
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        with (folder / "log").open("wb") as log:
-            command = [*within, SSHD, "-D", "-e", "-f", str(folder / "config")]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
-        server = Sshd(folder, address, port, process)
-        running.append(server)
-        end = time.monotonic() + 20
-        while not _answers(address, port):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < end, "sshd does not answer"
-            time.sleep(0.02)
-        return server
+        command = [*within, SSHD, "-D", "-e", "-f", str(folder / "config")]
+        while True:
+            port = free_port(address)
+            (folder / "config").write_text("\n".join([f"Port {port}", *lines]) + "\n")
+            with (folder / "log").open("wb") as log:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+            server = Sshd(folder, address, port, process)
+            running.append(server)
+            if _serves(server):
+                return server
 
     yield start
     for server in running:
