@@ -56,13 +56,13 @@ def test_one_that_raises_keeps_no_other_from_ringing(caplog: pytest.LogCaptureFi
 
 def test_one_may_cancel_itself_and_set_the_next() -> None:
     rung: queue.SimpleQueue[str] = queue.SimpleQueue()
-    held: list[Alarm] = []
+    held: queue.SimpleQueue[Alarm] = queue.SimpleQueue()
 
     def ring() -> None:
-        held[0].cancel()
+        held.get(timeout=5).cancel()
         Alarm(0, lambda: rung.put("the next"))
 
-    held.append(Alarm(0.05, ring))
+    held.put(Alarm(0.05, ring))
     assert rung.get(timeout=5) == "the next"
 
 
