@@ -46,6 +46,8 @@ def repair_option(text: str, *names: str, metavar: str | None = None, **more: An
     return typer.Option(*names, metavar=metavar, rich_help_panel=PANEL, help=text, **more)
 
 
+_file, _hash = partial(repair_option, metavar="FILE"), partial(repair_option, metavar="HEX")
+
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan's JSON file.", show_default=False)]
 Report = Annotated[Path | None, repair_option("Only what this audit.json found", "--from", metavar="RUN")]
 Allow = Annotated[
@@ -60,20 +62,16 @@ WindowsAgent = Annotated[
         metavar="SOURCE",
     ),
 ]
-InstallerHash = Annotated[str | None, repair_option("The installer's SHA-256", metavar="HEX")]
+InstallerHash = Annotated[str | None, _hash("The installer's SHA-256")]
 Publisher = Annotated[
     str | None, repair_option("Its signer (default: Microsoft Corporation)", metavar="NAME")
 ]
 LinuxPackage = Annotated[
     Path | None,
-    repair_option(
-        "Agent package (.deb, .rpm) to push where no repository offers one",
-        "--linux-package",
-        metavar="FILE",
-    ),
+    _file("Agent package (.deb, .rpm) to push where no repository offers one", "--linux-package"),
 ]
-PackageHash = Annotated[str | None, repair_option("The SHA-256 it must have", metavar="HEX")]
-Output = Annotated[Path | None, repair_option("The plan's file (default: out/plan.json)", metavar="FILE")]
+PackageHash = Annotated[str | None, _hash("The SHA-256 it must have")]
+Output = Annotated[Path | None, _file("The plan's file (default: out/plan.json)")]
 
 
 @partial(with_settings, without={"fail_on", "format", "target_region"})

@@ -193,18 +193,24 @@ class Mender:
     async def _sent(self, step: Step, record: StepRecord | None) -> StepResult:
         """Send a step, or ask what became of one that was sent before."""
         await self._backup_closed()
-        journal = self._work.journal
-        begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, step.id)
-        self._records[step.id], self._old_report = StepRecord(step.id, begun), None
+        await self._intend(step.id)
         logger.info("%s: step %s: %s", self._machine.id, step.id, step.what)
         result = await self._work.sender.do(self._machine, step, record.begun_at if record else None)
         if result.state in ("unknown", "running"):
             said = "it is not known what became of" if result.state == "unknown" else "still at work:"
             raise _Ended(Outcome(None, f"{said} {step.what} ({_words(result)}); resume looks again"))
         logger.info("%s: step %s: %s", self._machine.id, step.id, result.state)
-        await asyncio.to_thread(journal.record, self._run, self._machine.id, step.id, result)
-        self._records[step.id] = StepRecord(step.id, begun, datetime.now(UTC), result)
+        await self._record(step.id, result)
         return result
+
+    async def _intend(self, key: str) -> None:
+        """Note that a step is about to be sent: what Azure heard before tells nothing any more."""
+        begun = await asyncio.to_thread(self._work.journal.intend, self._run, self._machine.id, key)
+        self._records[key], self._old_report = StepRecord(key, begun), None
+
+    async def _record(self, key: str, result: StepResult) -> None:
+        await asyncio.to_thread(self._work.journal.record, self._run, self._machine.id, key, result)
+        self._records[key] = replace(self._records[key], ended_at=datetime.now(UTC), result=result)
 
     async def _backup_closed(self) -> None:
         """Look for backups once more: they begin whenever they like, and asking may begin the step.
@@ -240,19 +246,17 @@ class Mender:
 
     async def _undo(self, step: Step, undo: Work) -> str:
         """What became of taking a step back: the state."""
-        key, journal = undo_id(step.id), self._work.journal
+        key = undo_id(step.id)
         record = self._records.get(key)
         if record is not None and record.result is not None:
             return record.result.state
         await self._backup_closed()
-        begun = await asyncio.to_thread(journal.intend, self._run, self._machine.id, key)
-        self._records[key], self._old_report = StepRecord(key, begun), None
+        await self._intend(key)
         logger.info("%s: step %s: taking back: %s", self._machine.id, key, step.what)
         result = await self._work.sender.work(self._machine, key, undo, step.undo_commands)
         if result.state in ("unknown", "running"):
             raise _Ended(Outcome(None, f"it is not known whether this was taken back: {step.what}"))
-        await asyncio.to_thread(journal.record, self._run, self._machine.id, key, result)
-        self._records[key] = StepRecord(key, begun, datetime.now(UTC), result)
+        await self._record(key, result)
         return result.state
 
     # ---- after ------------------------------------------------------------------------------------
