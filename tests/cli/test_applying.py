@@ -1,6 +1,5 @@
 """`auditor remediate apply`, `resume` and `runs` as a user has them, over SSH to simulated guests."""
 
-import asyncio
 import json
 import os
 import pty
@@ -8,10 +7,10 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,11 @@ STEPS = 6
 
 @dataclass
 class Desk:
-    """Six guests, a plan for them in a file, and the program; `let_end` ends the work where it is held."""
+    """Six guests, a plan for them in a file, and the program."""
 
     ward: Ward
     folder: Path
     plan: Plan
-    let_end: threading.Event = field(default_factory=threading.Event)
 
     @property
     def file(self) -> Path:
@@ -64,18 +62,6 @@ def desk(tmp_path: Path, **more: object) -> Iterator[Desk]:
 @pytest.fixture
 def healthy(tmp_path: Path) -> Iterator[Desk]:
     yield from desk(tmp_path)
-
-
-@pytest.fixture
-def held(tmp_path: Path) -> Iterator[Desk]:
-    let_end = threading.Event()
-
-    async def pause(seconds: float) -> None:
-        while not let_end.is_set():  # noqa: ASYNC110 - set by another thread
-            await asyncio.sleep(seconds)
-
-    for place in desk(tmp_path, pause=pause):
-        yield replace(place, let_end=let_end)
 
 
 @pytest.fixture
@@ -208,22 +194,21 @@ def interrupted(place: Desk, times: int) -> "subprocess.CompletedProcess[str]":
     """
     command = place.command("apply", str(place.file), "--yes", "--at-once", "1")
     errors = place.folder / "stderr"
-    with (
-        errors.open("w") as stderr,
-        subprocess.Popen(
+    with errors.open("w") as stderr, ExitStack() as held:
+        held.enter_context(place.ward.held(1))
+        with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, stdin=subprocess.DEVNULL
-        ) as program,
-    ):
-        wait_while(lambda: not place.ward.executions(), program)
-        program.send_signal(signal.SIGINT)
-        wait_while(lambda: "finishing what is in flight" not in errors.read_text(), program)
-        try:
-            if times == 2:
+        ) as program:
+            try:
+                wait_while(lambda: not place.ward.executions(), program)
                 program.send_signal(signal.SIGINT)
-                program.wait(timeout=60)
-        finally:
-            place.let_end.set()
-        stdout, _ = program.communicate()
+                wait_while(lambda: "finishing what is in flight" not in errors.read_text(), program)
+                if times == 2:
+                    program.send_signal(signal.SIGINT)
+                    program.wait(timeout=60)
+            finally:
+                held.close()
+            stdout, _ = program.communicate()
     return subprocess.CompletedProcess(command, program.returncode, stdout, errors.read_text())
 
 
@@ -233,22 +218,22 @@ def wait_while(holds: Callable[[], bool], program: "subprocess.Popen[str]") -> N
         time.sleep(0.02)
 
 
-def test_ctrl_c_finishes_what_is_in_flight_and_resume_does_the_rest(held: Desk) -> None:
-    first = interrupted(held, 1)
+def test_ctrl_c_finishes_what_is_in_flight_and_resume_does_the_rest(healthy: Desk) -> None:
+    first = interrupted(healthy, 1)
     assert "finishing what is in flight" in first.stderr
     assert first.returncode == Exit.INCOMPLETE, first.stdout + first.stderr
-    assert list(held.evidence().values()) == ["verified"]
-    again = held.run("resume")
+    assert list(healthy.evidence().values()) == ["verified"]
+    again = healthy.run("resume")
     assert again.returncode == Exit.OK, again.stdout + again.stderr
-    assert set(held.ward.executions().values()) == {1}
-    assert held.ward.broken() == set()
+    assert set(healthy.ward.executions().values()) == {1}
+    assert healthy.ward.broken() == set()
 
 
-def test_ctrl_c_twice_stops_at_once_and_nothing_is_lost_or_doubled(held: Desk) -> None:
-    first = interrupted(held, 2)
+def test_ctrl_c_twice_stops_at_once_and_nothing_is_lost_or_doubled(healthy: Desk) -> None:
+    first = interrupted(healthy, 2)
     assert first.returncode == 130, first.stdout + first.stderr
     assert "goes on" in first.stderr
-    again = held.run("resume")
+    again = healthy.run("resume")
     assert again.returncode == Exit.OK, again.stdout + again.stderr
-    assert set(held.ward.executions().values()) == {1}
-    assert len(held.ward.executions()) == STEPS
+    assert set(healthy.ward.executions().values()) == {1}
+    assert len(healthy.ward.executions()) == STEPS

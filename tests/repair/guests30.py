@@ -6,7 +6,7 @@ The program under test may run in another process and be killed there; the guest
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -189,13 +189,12 @@ def ward(
     *,
     work_seconds: float = 0.02,
     patience: float = 15.0,
-    pause: Callable[[float], Awaitable[None]] | None = None,
     troubles: Mapping[str, Trouble] | None = None,
 ) -> Iterator[Ward]:
     """The guests, served until the end of the block; `troubles` by machine id ("host/agent-stopped-00")."""
     known: dict[str, Effect] = {}
     gate = Gate()
-    workshop = Workshop(known, work_seconds, patience, pause=pause or gate)
+    workshop = Workshop(known, work_seconds, patience, pause=gate)
     with SshGuests(states(count), workshop, troubles or {}) as ssh:
         yield Ward(ssh, known, gate)
 
